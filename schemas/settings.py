@@ -1,0 +1,72 @@
+"""Settings that several processes share; each process nests what it needs in one settings class of its own."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.topics import Topic
+
+ENV_PREFIX = "WELDSTREAM_"
+
+
+class Section(BaseModel):
+    """Base of every nested group of settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProcessSettings(BaseSettings):
+    """Base of the one settings class that each process builds in its ``main``.
+
+    Read from variables named ``WELDSTREAM_<SECTION>__<FIELD>``.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+
+class KafkaSettings(Section):
+    """Where Kafka is and how to speak to it."""
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Comma-separated host:port list.")
+    topic_prefix: str = Field("weldstream.", description="Put before every topic name.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="Protocol towards the brokers."
+    )
+    sasl_username: str | None = Field(None, description="SCRAM-SHA-512 user.")
+    sasl_password: SecretStr | None = Field(None, description="SCRAM-SHA-512 password.")
+    ca_file: str | None = Field(None, description="PEM file of the certificate authority.")
+    compression: Literal["none", "lz4"] = Field("none", description="Compression of what is produced.")
+    replication_factor: Annotated[int, Field(ge=1)] = Field(1, description="Of topics created here.")
+
+    def topic(self, topic: Topic) -> str:
+        """Return the full name of a topic in this deployment."""
+        return f"{self.topic_prefix}{topic.name}"
+
+
+class RedisSettings(Section):
+    """Where Redis is."""
+
+    url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis:// or rediss:// URL.")
+    key_prefix: str = Field("weldstream:", description="Put before every key.")
+
+
+class RegistrySettings(Section):
+    """Where model artifacts are."""
+
+    uri: str = Field(".weldstream/registry", description="Folder or fsspec URL (s3://bucket/path).")
+    options: Mapping[str, Any] = Field(default_factory=dict, description="JSON passed to the fsspec file system.")
+    model_name: str = Field("weld", description="The model line that is trained and served.")
+
+
+class HttpSettings(Section):
+    """Health and metrics endpoint."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port; 0 takes a free one.")
