@@ -1,0 +1,117 @@
+"""Real Kafka and Redis for the tests that need them, started once and only where one asks."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from schemas.errors import PrerequisiteError
+from schemas.settings import KafkaSettings, RedisSettings
+from stream.local.jars import kafka_jars
+from stream.local.kafka import KafkaBroker
+from stream.local.ports import free_port
+from stream.local.prerequisites import find_java, find_redis
+from stream.local.reaper import Reaper
+from stream.local.redis import RedisServer
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+MARKED_FOLDERS = {"integration", "e2e"}
+# Says where fetched things are, nothing about how the product behaves.
+KEPT_VARIABLES = {"WELDSTREAM_CACHE_DIR"}
+
+
+def pytest_configure() -> None:
+    for name in [n for n in os.environ if n.startswith("WELDSTREAM_") and n not in KEPT_VARIABLES]:
+        del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder in MARKED_FOLDERS:
+            item.add_marker(folder)
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("data")
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip on a developer's machine; fail in CI, where nothing may be left out unseen."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def reaper() -> Iterator[Reaper]:
+    with Reaper() as reaper:
+        yield reaper
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(reaper: Reaper, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """One broker for the whole session; tests keep apart by their topic prefix."""
+    try:
+        java, jars = find_java(), kafka_jars()
+    except PrerequisiteError as error:
+        unavailable(str(error))
+    port = free_port()
+    broker = KafkaBroker(
+        tmp_path_factory.mktemp("kafka"),
+        java=java,
+        jars=jars,
+        port=port,
+        controller_port=free_port(exclude=frozenset({port})),
+        reaper=reaper,
+    )
+    broker.prepare()
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(kafka_broker: KafkaBroker) -> str:
+    return kafka_broker.bootstrap_servers
+
+
+@pytest.fixture
+def kafka_settings(kafka_bootstrap: str) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=kafka_bootstrap, topic_prefix=f"test-{uuid.uuid4().hex[:12]}.")
+
+
+@pytest.fixture(scope="session")
+def redis_server(reaper: Reaper, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for the whole session; tests keep apart by their key prefix."""
+    try:
+        executable = find_redis()
+    except PrerequisiteError as error:
+        unavailable(str(error))
+    server = RedisServer(
+        tmp_path_factory.mktemp("redis"), executable=executable, port=free_port(), reaper=reaper, durable=False
+    )
+    server.prepare()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: RedisServer) -> str:
+    return redis_server.url
+
+
+@pytest.fixture
+def redis_settings(redis_url: str) -> RedisSettings:
+    return RedisSettings(url=redis_url, key_prefix=f"test-{uuid.uuid4().hex[:12]}:")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of measured data that lies beside the repository."""
+    if not SHARED_DATA.is_dir():
+        unavailable("../shared/data is not beside the repository")
+    return SHARED_DATA
