@@ -1,0 +1,1 @@
+"""Learns from labelled frames, judges its candidates and exports them."""
