@@ -2,11 +2,11 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.ONESHELL:
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 REQUIREMENTS := requirements/dev.txt
 # Named after what it was made from: a changed lock, Kafka version or Python makes a new one, nothing else does.
 STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/pom.xml | cksum | cut -d' ' -f1)
@@ -20,42 +20,45 @@ help: ## List the targets
 
 setup: $(STAMP) ## Install everything the project needs, once
 
-$(STAMP): SHELL := /bin/bash
+# Everything that can be missing is asked for before anything is installed.
 $(STAMP):
-	@missing() { echo "$$1: $$2" >&2; exit 1; }
-	command -v $(PYTHON) >/dev/null || missing "Python 3.11 or newer is not installed" "$(call remedy,python3 python3-venv,python@3.12)"
+	@missing() { echo "$$1: $$2" >&2; exit 1; }; \
+	command -v $(PYTHON) >/dev/null \
+	  || missing "Python 3.11 or newer is not installed" "$(call remedy,python3 python3-venv,python@3.12)"; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || missing "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1 | cut -d' ' -f2)" "$(call remedy,python3.11 python3.11-venv,python@3.12), then make PYTHON=python3.11"
-	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing "Python's venv module is not installed" "$(call remedy,python3-venv,python@3.12)"
-	command -v java >/dev/null || missing "Java 17 or newer is not installed" "$(call remedy,openjdk-17-jre-headless,openjdk@17)"
+	  || missing "Python 3.11 or newer is needed and $(PYTHON) is older" \
+	     "$(call remedy,python3.11 python3.11-venv,python@3.12) and run make with PYTHON=python3.11"; \
+	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || missing "Python's venv module is not installed" "$(call remedy,python3-venv,python@3.12)"; \
+	command -v java >/dev/null \
+	  || missing "Java 17 or newer is not installed" "$(call remedy,openjdk-17-jre-headless,openjdk@17)"; \
 	command -v mvn >/dev/null || missing "Maven is not installed" "$(call remedy,maven,maven)"
-	[ -x $(BIN)/python ] && $(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	echo "Installing Python packages into $(VENV), once"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(REQUIREMENTS)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(BIN)/python -m stream.local.prepare
-	rm -f $(VENV)/setup-*
-	touch $@
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing into $(VENV), once; this takes some minutes"
+	@$(PIP) --require-hashes -r $(REQUIREMENTS)
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m stream.local.prepare
+	@rm -f $(VENV)/setup-* && touch $@
 
 demo: setup ## Run the whole loop on a simulated weld line and write demo-report.html
-	@exec $(BIN)/weldstream demo $(ARGS)
+	@$(BIN)/weldstream demo $(ARGS)
 
 up: setup ## Run Kafka, Redis, inference and learner until stopped; data is kept in .weldstream
-	@exec $(BIN)/weldstream up $(ARGS)
+	@$(BIN)/weldstream up $(ARGS)
 
 test: setup ## Run all tests, those against the real Kafka and Redis included
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: setup ## Formatter, linter, types, import rules, generated docs; changes nothing
 	@$(BIN)/ruff format --check .
-	$(BIN)/ruff check --no-fix .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/weldstream docs --check
+	@$(BIN)/ruff check --no-fix .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/weldstream docs --check
 
 fix: setup ## Let formatter and linter repair what they can
 	@$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+	@$(BIN)/ruff check --fix .
 
 bench: setup ## Measure the figures; ends non-zero where a bar is missed
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -65,9 +68,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
   --custom-compile-command "make lock" pyproject.toml
 lock: setup ## Pin the newest allowed versions of all dependencies
 	@$(LOCK) --upgrade --extra dev -o requirements/dev.txt
-	$(LOCK) -c requirements/dev.txt --extra learner -o requirements/learner.txt
-	$(LOCK) -c requirements/dev.txt -o requirements/core.txt
+	@$(LOCK) -c requirements/dev.txt --extra learner -o requirements/learner.txt
+	@$(LOCK) -c requirements/dev.txt -o requirements/core.txt
 
 clean: ## Remove the environment, the caches and what the demo wrote
 	@rm -rf $(VENV) .weldstream demo-report.html demo-report.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
