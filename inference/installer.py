@@ -1,0 +1,96 @@
+"""From an announced version to the model that serves."""
+
+import asyncio
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from inference.metrics import InferenceMetrics
+from inference.session import ModelSession, SessionLoader
+from inference.slot import SessionSlot
+from schemas.classes import ClassTable
+from schemas.errors import WeldstreamError
+from schemas.events import Artifact, ModelVersion
+from stream.preprocessing import VERSION
+
+_log = logging.getLogger(__name__)
+
+
+class IncompatibleReleaseError(WeldstreamError):
+    """The version was made for other classes or another preprocessing than this process has."""
+
+    reason = "incompatible_release"
+
+
+class Artifacts(Protocol):
+    """Where model files come from."""
+
+    def fetch(self, artifact: Artifact) -> Path:
+        """Return the path of a local copy whose bytes were verified against the digest."""
+
+
+class ModelInstaller:
+    """Fetches, checks, builds, warms up and swaps; any failure leaves the slot as it was.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+        Where the files come from.
+    loader : SessionLoader
+        Builds sessions.
+    slot : SessionSlot
+        Where the model is to serve.
+    classes : ClassTable
+        What its mask values must mean.
+    metrics : InferenceMetrics
+        Shows the version that serves.
+    """
+
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        loader: SessionLoader,
+        slot: SessionSlot,
+        classes: ClassTable,
+        metrics: InferenceMetrics,
+    ) -> None:
+        self._artifacts = artifacts
+        self._loader = loader
+        self._slot = slot
+        self._classes = classes
+        self._metrics = metrics
+
+    async def install(self, version: ModelVersion, announced_at: datetime | None = None) -> None:
+        """Let a version serve; returns when the one before is gone.
+
+        Raises
+        ------
+        WeldstreamError
+            If any step before the swap fails; ``retriable`` says whether to try again.
+        """
+        self._check(version)
+        session = await asyncio.to_thread(self._build, version)
+        swapped = self._slot.swap(session, announced_at)
+        self._metrics.model_version.set(version.model.version)
+        self._metrics.swaps.inc()
+        _log.info("%s v%d serves", version.model.name, version.model.version)
+        # From here on the slot alone holds the session, so that it is really gone when it is replaced.
+        del session
+        await swapped
+
+    def _check(self, version: ModelVersion) -> None:
+        if version.preprocessing != VERSION:
+            raise IncompatibleReleaseError(
+                f"v{version.model.version} was trained with preprocessing {version.preprocessing!r}, not {VERSION!r}"
+            )
+        if version.classes.codes != self._classes.codes:
+            raise IncompatibleReleaseError(
+                f"v{version.model.version} knows classes {version.classes.codes}, not {self._classes.codes}"
+            )
+        if version.model.digest != version.weights.sha256:
+            raise IncompatibleReleaseError(f"v{version.model.version} names two digests of its weights")
+
+    def _build(self, version: ModelVersion) -> ModelSession:
+        graph, weights = self._artifacts.fetch(version.graph), self._artifacts.fetch(version.weights)
+        return self._loader.load(version, graph, weights)

@@ -1,0 +1,90 @@
+"""Results as records: which topic, which key, which id."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from inference.jobs import FrameJob
+from schemas.errors import WeldstreamError
+from schemas.events import DefectAlert
+from schemas.judgements import Judgement
+from schemas.labels import ReviewReason, ReviewRequest
+from schemas.settings import KafkaSettings
+from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS
+from stream.codec import encode_event, raster_from_frame
+from stream.dead_letters import dead_letter
+from stream.records import InRecord, OutRecord
+
+SOURCE = "/weldstream/inference"
+
+
+class Outputs:
+    """Turns results into records; ids are derived from the frame, so a repetition has the same ones.
+
+    Parameters
+    ----------
+    kafka : KafkaSettings
+        Names the topics.
+    suffix : str
+        Put after the name of the judgements topic.
+    speaks : bool
+        Whether alerts and review requests are sent at all; a shadow only judges.
+    clock : callable
+        Returns the time, with a time zone.
+    """
+
+    def __init__(self, kafka: KafkaSettings, suffix: str, speaks: bool, clock: Callable[[], datetime]) -> None:
+        self.speaks = speaks
+        self._kafka = kafka
+        self._judgements = kafka.topic(JUDGEMENTS) + suffix
+        self._alerts = kafka.topic(ALERTS)
+        self._requests = kafka.topic(REVIEW_REQUESTS)
+        self._clock = clock
+
+    def judgement(self, judgement: Judgement) -> OutRecord:
+        """Return the answer to a frame; its id is the frame's."""
+        return encode_event(
+            self._judgements,
+            JUDGEMENTS,
+            judgement,
+            key=judgement.weld_id,
+            event_id=judgement.frame_id,
+            source=SOURCE,
+            time=judgement.judged_at,
+        )
+
+    def alert(self, alert: DefectAlert) -> OutRecord:
+        """Return an alert."""
+        return encode_event(
+            self._alerts,
+            ALERTS,
+            alert,
+            key=alert.weld_id,
+            event_id=alert.alert_id,
+            source=SOURCE,
+            time=alert.raised_at,
+        )
+
+    def review_request(self, job: FrameJob, judgement: Judgement, reasons: tuple[ReviewReason, ...]) -> OutRecord:
+        """Return the request to label a frame, with its payload as it arrived."""
+        # Built without validation: all parts are valid models, and the pixels would be encoded only to be decoded.
+        request = ReviewRequest.model_construct(
+            request_id=judgement.frame_id,
+            requested_at=judgement.judged_at,
+            reasons=reasons,
+            frame=job.decoded.frame,
+            pixels=raster_from_frame(job.record, job.decoded),
+            judgement=judgement,
+        )
+        return encode_event(
+            self._requests,
+            REVIEW_REQUESTS,
+            request,
+            key=judgement.weld_id,
+            event_id=request.request_id,
+            source=SOURCE,
+            time=request.requested_at,
+        )
+
+    def dead_letter(self, record: InRecord, error: WeldstreamError) -> OutRecord:
+        """Return a record that cannot be processed, byte for byte, with the reason."""
+        return dead_letter(record, error, 1, self._kafka, clock=self._clock)

@@ -1,0 +1,92 @@
+"""Which partitions are ours, and how many of their frames are on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from aiokafka import ConsumerRebalanceListener
+from aiokafka.structs import TopicPartition
+
+from inference.metrics import InferenceMetrics
+
+
+class Partitions(ConsumerRebalanceListener):
+    """Lets partitions go only when all their frames are judged and committed.
+
+    Parameters
+    ----------
+    metrics : InferenceMetrics
+        Shows the frames in flight.
+    max_in_flight : int
+        Most frames between fetching and commit.
+    """
+
+    def __init__(self, metrics: InferenceMetrics, max_in_flight: int) -> None:
+        self._metrics = metrics
+        self._limit = max_in_flight
+        self._in_flight = 0
+        self._assigned: frozenset[TopicPartition] = frozenset()
+        self._fetching = asyncio.Lock()
+        self._changed = asyncio.Condition()
+        self._closed = False
+
+    @property
+    def assigned(self) -> frozenset[TopicPartition]:
+        """Partitions that may be fetched now."""
+        return self._assigned
+
+    @property
+    def in_flight(self) -> int:
+        """Frames between fetching and commit."""
+        return self._in_flight
+
+    async def room(self) -> int:
+        """Wait until frames may be fetched; return how many, 0 once closed."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._closed or (self._assigned and self._in_flight < self._limit))
+        return 0 if self._closed else self._limit - self._in_flight
+
+    @asynccontextmanager
+    async def fetch(self) -> AsyncIterator[bool]:
+        """Keep the assignment while records are taken; yields whether there still is one."""
+        async with self._fetching:
+            yield bool(self._assigned) and not self._closed
+
+    async def add(self, frames: int) -> None:
+        """Count frames as on the way."""
+        await self._move(frames)
+
+    async def remove(self, frames: int) -> None:
+        """Count frames as committed."""
+        await self._move(-frames)
+
+    async def close(self) -> None:
+        """Let nobody fetch or wait any more."""
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    async def abandon(self) -> None:
+        """Forget the frames on the way: nobody will finish them here, so nobody may wait for them."""
+        await self._move(-self._in_flight)
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002
+        """Stop fetching and wait for the commit of all that was fetched; the group waits for us."""
+        self._assigned = frozenset()
+        # A fetch under way may still return records: it is waited for, then its frames are.
+        async with self._fetching:
+            pass
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._in_flight == 0)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Begin to fetch."""
+        async with self._changed:
+            self._assigned = frozenset(assigned)
+            self._changed.notify_all()
+
+    async def _move(self, frames: int) -> None:
+        async with self._changed:
+            self._in_flight += frames
+            self._metrics.in_flight.set(self._in_flight)
+            self._changed.notify_all()

@@ -1,0 +1,164 @@
+"""From records to what is published about them. Knows no broker."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from inference.alerts import AlertRule
+from inference.flagging import FlaggingRule
+from inference.jobs import Computed, FrameJob, JudgingFailedError, Outcome, Rejected
+from inference.metrics import InferenceMetrics
+from inference.outputs import Outputs
+from inference.postprocessing import find_indications, frame_uncertainty
+from inference.settings import FlaggingSettings
+from inference.slot import Serving
+from schemas.classes import ClassTable
+from schemas.errors import BadRecordError
+from schemas.judgements import Judgement, RecordPosition
+from schemas.labels import ReviewReason
+from stream.codec import FrameLimits, decode_frame, encode_raster
+from stream.preprocessing import VERSION, prepare
+from stream.records import InRecord, OutRecord
+
+_log = logging.getLogger(__name__)
+
+
+class InferenceService:
+    """Turns frames into judgements, alerts and review requests.
+
+    Parameters
+    ----------
+    classes : ClassTable
+        What mask values mean.
+    limits : FrameLimits
+        What a frame may cost.
+    flagging_settings : FlaggingSettings
+        Thresholds of the review.
+    alert_rule : AlertRule
+        Decides on alerts.
+    outputs : Outputs
+        Turns results into records.
+    metrics : InferenceMetrics
+        Counts them.
+    clock : callable
+        Returns the time, with a time zone.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: ClassTable,
+        limits: FrameLimits,
+        flagging_settings: FlaggingSettings,
+        alert_rule: AlertRule,
+        outputs: Outputs,
+        metrics: InferenceMetrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._classes = classes
+        self._limits = limits
+        self._flagging = flagging_settings
+        self._rule = FlaggingRule(flagging_settings)
+        self._alert_rule = alert_rule
+        self._outputs = outputs
+        self._metrics = metrics
+        self._clock = clock
+        self._last: Serving | None = None
+
+    def read(self, record: InRecord) -> FrameJob | Rejected:
+        """Decode and prepare a frame; thread-safe."""
+        try:
+            decoded = decode_frame(record, self._limits)
+            return FrameJob(record, decoded, prepare(decoded.pixels))
+        except BadRecordError as error:
+            return Rejected(record, error)
+        except Exception as error:  # noqa: BLE001 - see below
+            # A hole in the decoder must cost one record, never the stream.
+            _log.exception("a frame broke the decoder: %s[%d]@%d", record.topic, record.partition, record.offset)
+            failure = JudgingFailedError(f"the frame cannot be prepared: {error}")
+            failure.__cause__ = error
+            return Rejected(record, failure)
+
+    def conclude(self, outcomes: Sequence[Outcome]) -> list[OutRecord]:
+        """Return all that is published of a batch; called for one batch at a time, in order."""
+        records: list[OutRecord] = []
+        for outcome in outcomes:
+            if isinstance(outcome, Rejected):
+                records.append(self._reject(outcome))
+                continue
+            try:
+                records.extend(self._judge(outcome))
+            except Exception as error:  # noqa: BLE001 - a poison frame must not stop the stream
+                _log.exception("a frame cannot be concluded")
+                failure = JudgingFailedError(f"the result of the model cannot be read: {error}")
+                failure.__cause__ = error
+                records.append(self._reject(Rejected(outcome.job.record, failure)))
+        return records
+
+    def _reject(self, rejected: Rejected) -> OutRecord:
+        self._metrics.frames.labels("dead_letter").inc()
+        self._metrics.dead_letters.labels(rejected.error.reason).inc()
+        return self._outputs.dead_letter(rejected.record, rejected.error)
+
+    def _judge(self, computed: Computed) -> list[OutRecord]:
+        judgement, reasons = self._read_result(computed)
+        records = [self._outputs.judgement(judgement)]
+        if self._outputs.speaks:
+            alerts = self._alert_rule.observe(judgement)
+            records.extend(self._outputs.alert(alert) for alert in alerts)
+            for alert in alerts:
+                self._metrics.alerts.labels(alert.name).inc()
+            if reasons:
+                records.append(self._outputs.review_request(computed.job, judgement, reasons))
+                for reason in reasons:
+                    self._metrics.flagged.labels(reason.value).inc()
+        self._count(computed, judgement)
+        return records
+
+    def _read_result(self, computed: Computed) -> tuple[Judgement, tuple[ReviewReason, ...]]:
+        record, frame = computed.job.record, computed.job.decoded.frame
+        # A sum is not finite where any summand is not, and needs no array of its own.
+        if not np.isfinite(computed.confidence.sum() + computed.entropy.sum()):
+            msg = "it is not finite"
+            raise ValueError(msg)
+        indications = find_indications(
+            computed.mask, computed.confidence, frame.spacing, self._classes, self._flagging.min_region_pixels
+        )
+        uncertainty = frame_uncertainty(computed.entropy, self._flagging.window_pixels)
+        reasons = self._rule.reasons(frame.frame_id, indications, uncertainty)
+        judged_at = self._clock()
+        published_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        judgement = Judgement(
+            frame_id=frame.frame_id,
+            weld_id=frame.weld_id,
+            position_mm=frame.position_mm,
+            frame_time=frame.time,
+            domain=frame.domain,
+            source=RecordPosition(topic=record.topic, partition=record.partition, offset=record.offset),
+            pixels_sha256=computed.job.decoded.sha256,
+            model=computed.serving.version.model,
+            preprocessing=VERSION,
+            judged_at=judged_at,
+            mask=encode_raster(computed.mask),
+            classes=self._classes.codes,
+            indications=indications,
+            uncertainty=uncertainty,
+            flagged=ReviewReason.DEFECT in reasons,
+            latency_seconds=(judged_at - published_at).total_seconds(),
+            compute_seconds=computed.seconds,
+        )
+        return judgement, reasons
+
+    def _count(self, computed: Computed, judgement: Judgement) -> None:
+        metrics, serving = self._metrics, computed.serving
+        metrics.frames.labels("judged").inc()
+        metrics.latency.observe(judgement.latency_seconds)
+        metrics.compute.observe(judgement.compute_seconds)
+        metrics.uncertainty.observe(judgement.uncertainty)
+        if serving is not self._last:
+            # The first model of a process may have been announced long ago: that is no swap.
+            if self._last is not None and serving.announced_at is not None:
+                metrics.swap_seconds.observe((judgement.judged_at - serving.announced_at).total_seconds())
+            self._last = serving

@@ -1,0 +1,151 @@
+"""A released model, loaded, warmed up and ready to run."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from schemas.errors import ModelLoadError
+from schemas.events import ModelVersion
+
+# Its names are not exported in a way that type checkers accept.
+_ORT: Any = onnxruntime
+
+INPUT = "x"
+OUTPUTS = ("mask", "confidence", "entropy")
+_DTYPES = (np.uint8, np.float32, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a model says of a batch.
+
+    Attributes
+    ----------
+    mask : (N, H, W) uint8
+        Most probable class of each pixel, 0 is background.
+    confidence : (N, H, W) float32
+        Probability of that class.
+    entropy : (N, H, W) float32
+        Entropy of the class probabilities divided by its maximum, 0 to 1.
+    """
+
+    mask: NDArray[np.uint8]
+    confidence: NDArray[np.float32]
+    entropy: NDArray[np.float32]
+
+
+class ModelSession:
+    """A model version in memory.
+
+    Parameters
+    ----------
+    version : ModelVersion
+        What was loaded.
+    session : onnxruntime.InferenceSession
+        The graph with its weights.
+    keep : object
+        Kept alive as long as the session, which may refer to its memory.
+    """
+
+    def __init__(self, version: ModelVersion, session: Any, keep: object) -> None:
+        self.version = version
+        self._session = session
+        self._keep = keep
+
+    def run(self, images: NDArray[np.float32]) -> Predictions:
+        """Judge a batch; thread-safe, and other Python threads run meanwhile.
+
+        Parameters
+        ----------
+        images : (N, H, W) float32
+            Prepared frames; H and W are multiples of the version's ``size_multiple``.
+        """
+        mask, confidence, entropy = self._session.run(list(OUTPUTS), {INPUT: images[:, None]})
+        return Predictions(mask, confidence, entropy)
+
+
+class SessionLoader:
+    """Builds sessions one at a time: concurrent creation races in onnxruntime.
+
+    Parameters
+    ----------
+    intra_op_threads : int
+        Threads of one model run.
+    warmup_shape : (int, int)
+        Rows and columns of the frames that a new session is tried on.
+    """
+
+    def __init__(self, intra_op_threads: int, warmup_shape: tuple[int, int]) -> None:
+        self._threads = intra_op_threads
+        self._warmup_shape = warmup_shape
+        self._lock = threading.Lock()
+
+    def load(self, version: ModelVersion, graph: Path, weights: Path) -> ModelSession:
+        """Join a graph with a version's weights and try the result.
+
+        Loading from paths keeps other threads running; loading from bytes
+        stops them for tens of milliseconds.
+
+        Raises
+        ------
+        ModelLoadError
+            If the files cannot be read, do not fit each other, or the warm-up
+            gives anything but finite outputs of the agreed shapes and types.
+        """
+        with self._lock:
+            try:
+                arrays = load_file(weights)
+                values = [_ORT.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
+                options = self._options()
+                options.add_external_initializers(list(arrays), values)
+                native = _ORT.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+            except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+                raise _refused(version, error) from error
+            except Exception as error:
+                # onnxruntime's own errors share no base class but Exception.
+                if type(error).__module__.startswith("onnxruntime"):
+                    raise _refused(version, error) from error
+                raise
+        session = ModelSession(version, native, (arrays, values))
+        self._warm_up(session)
+        return session
+
+    def _options(self) -> Any:
+        options = _ORT.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        # With the arena off, the memory of replaced sessions returns to the system.
+        options.enable_cpu_mem_arena = False
+        # Threads that spin between runs would take the core on which frames are decoded.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        return options
+
+    def _warm_up(self, session: ModelSession) -> None:
+        multiple = session.version.size_multiple
+        rows, columns = (-(-side // multiple) * multiple for side in self._warmup_shape)
+        images = np.zeros((2, rows, columns), np.float32)
+        try:
+            predictions = session.run(images)
+        except Exception as error:
+            raise _refused(session.version, error) from error
+        found: tuple[NDArray[Any], ...] = (predictions.mask, predictions.confidence, predictions.entropy)
+        for name, array, dtype in zip(OUTPUTS, found, _DTYPES, strict=True):
+            if array.shape != images.shape or array.dtype != dtype:
+                msg = f"output {name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {images.shape}"
+                raise _refused(session.version, msg)
+            if not np.isfinite(array).all():
+                raise _refused(session.version, f"output {name} is not finite")
+        if predictions.mask.max() >= len(session.version.classes):
+            raise _refused(session.version, "the mask has values that are no class")
+
+
+def _refused(version: ModelVersion, cause: object) -> ModelLoadError:
+    return ModelLoadError(f"{version.model.name} v{version.model.version} cannot be loaded: {cause}")

@@ -1,0 +1,68 @@
+"""Everything that can be set of the inference process."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.classes import ClassTable
+from schemas.settings import HttpSettings, KafkaSettings, ProcessSettings, RegistrySettings, Section
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ServingSettings(Section):
+    """How frames are taken and judged."""
+
+    role: Literal["champion", "shadow"] = Field(
+        "champion", description="A shadow judges only: no alerts, no review requests, and a topic of its own."
+    )
+    output_suffix: str = Field("", description="Put after the name of the judgements topic; mandatory for a shadow.")
+    group_id: str = Field("weldstream-inference", min_length=1, description="Kafka consumer group.")
+    pinned_version: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Always serve this version and ignore releases."
+    )
+    intra_op_threads: Annotated[int, Field(ge=1)] = Field(1, description="Threads of one model run.")
+    helper_threads: Annotated[int, Field(ge=1)] = Field(2, description="Threads that decode and encode.")
+    max_batch: Annotated[int, Field(ge=1, le=256)] = Field(8, description="Most frames in one model run.")
+    max_in_flight: Annotated[int, Field(ge=1)] = Field(32, description="Most frames between fetching and commit.")
+    max_frame_bytes: Annotated[int, Field(ge=1)] = Field(4 * 1024 * 1024, description="Largest payload of a frame.")
+    max_frame_pixels: Annotated[int, Field(ge=1)] = Field(4 * 1024 * 1024, description="Most pixels of a frame.")
+    cache_dir: Path | None = Field(None, description="Where models are cached; a temporary folder by default.")
+    warmup_rows: Annotated[int, Field(ge=1)] = Field(256, description="Rows of the frames a new model is tried on.")
+    warmup_columns: Annotated[int, Field(ge=1)] = Field(256, description="Columns of those frames.")
+
+
+class FlaggingSettings(Section):
+    """When a person is asked to look at a frame."""
+
+    min_area_mm2: Annotated[float, Field(ge=0)] = Field(1.0, description="Smallest indication that counts as defect.")
+    min_confidence: Fraction = Field(0.5, description="Lowest mean probability that counts as defect.")
+    min_uncertainty: Fraction = Field(0.5, description="Frames at least this uncertain are shown.")
+    audit_rate: Fraction = Field(0.02, description="Share of all other frames that is shown at random.")
+    audit_seed: int = Field(0, description="Seed of the audit's choice.")
+    min_region_pixels: Annotated[int, Field(ge=1)] = Field(4, description="Smaller regions are no indications.")
+    window_pixels: Annotated[int, Field(ge=1)] = Field(8, description="Side of the window of the local mean entropy.")
+
+
+class AlertSettings(Section):
+    """When subscribers are alerted."""
+
+    min_area_mm2: Annotated[float, Field(ge=0)] = Field(2.0, description="Smallest indication that is alerted.")
+    min_confidence: Fraction = Field(0.7, description="Lowest mean probability that is alerted.")
+    merge_distance_mm: Annotated[float, Field(ge=0)] = Field(
+        5.0, description="Indications of a class this near to each other along a weld are one."
+    )
+    max_welds: Annotated[int, Field(ge=1)] = Field(10_000, description="Welds whose alerts are remembered.")
+
+
+class InferenceSettings(ProcessSettings):
+    """Settings of ``python -m inference.app``."""
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings, description="Kafka.")
+    registry: RegistrySettings = Field(default_factory=RegistrySettings, description="Model registry.")
+    http: HttpSettings = Field(default_factory=HttpSettings, description="Health and metrics endpoint.")
+    classes: ClassTable = Field(default_factory=ClassTable, description="Classes that a released model must have.")
+    serving: ServingSettings = Field(default_factory=ServingSettings, description="How frames are judged.")
+    flagging: FlaggingSettings = Field(default_factory=FlaggingSettings, description="What inspectors are asked.")
+    alerts: AlertSettings = Field(default_factory=AlertSettings, description="What subscribers are told.")
