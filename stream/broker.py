@@ -1,0 +1,169 @@
+"""The only place that builds Kafka clients, so that every one of them is configured alike."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity, SASLScram512
+
+from schemas.settings import KafkaSettings
+from schemas.topics import MIB, Topic
+from stream.records import OutRecord
+
+MAX_REQUEST_BYTES = 16 * MIB
+"""Above every topic's own limit, so that the topic table alone decides what is too large."""
+
+SCRAM = "SCRAM-SHA-512"
+
+
+def make_producer(
+    kafka: KafkaSettings,
+    *,
+    client_id: str = "weldstream",
+    linger_ms: int = 2,
+    max_batch_bytes: int = 256 * 1024,
+    transactional_id: str | None = None,
+) -> AIOKafkaProducer:
+    """Build an idempotent producer that waits for all replicas; call inside a running event loop.
+
+    Parameters
+    ----------
+    kafka : KafkaSettings
+        Where and how.
+    client_id : str
+        Name in the broker's logs.
+    linger_ms : int
+        How long a batch waits for company.
+    max_batch_bytes : int
+        Size at which a batch is sent without waiting.
+    transactional_id : str or None
+        Makes the producer transactional.
+    """
+    build: Any = AIOKafkaProducer  # published without type hints
+    producer: AIOKafkaProducer = build(
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=True,
+        compression_type=None if kafka.compression == "none" else kafka.compression,
+        linger_ms=linger_ms,
+        max_batch_size=max_batch_bytes,
+        max_request_size=MAX_REQUEST_BYTES,
+        transactional_id=transactional_id,
+        **_connection(kafka),
+    )
+    return producer
+
+
+def make_consumer(
+    kafka: KafkaSettings,
+    topics: Sequence[Topic] = (),
+    group_id: str | None = None,
+    *,
+    client_id: str = "weldstream",
+    max_poll_records: int | None = None,
+    fetch_max_wait_ms: int = 100,
+) -> AIOKafkaConsumer:
+    """Build a consumer that reads committed records from the earliest on and commits only when told to.
+
+    Parameters
+    ----------
+    kafka : KafkaSettings
+        Where and how.
+    topics : sequence of Topic
+        Subscribed at once. Leave it empty to ``assign`` partitions, or to
+        ``subscribe`` with a rebalance listener.
+    group_id : str or None
+        None reads without a group.
+    client_id : str
+        Name in the broker's logs.
+    max_poll_records : int or None
+        Most records of one poll.
+    fetch_max_wait_ms : int
+        How long the broker holds a fetch that finds nothing.
+    """
+    build: Any = AIOKafkaConsumer  # published without type hints
+    consumer: AIOKafkaConsumer = build(
+        *(kafka.topic(topic) for topic in topics),
+        group_id=group_id,
+        client_id=client_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_poll_records=max_poll_records,
+        fetch_max_wait_ms=fetch_max_wait_ms,
+        fetch_max_bytes=4 * MAX_REQUEST_BYTES,
+        max_partition_fetch_bytes=MAX_REQUEST_BYTES,
+        **_connection(kafka),
+    )
+    return consumer
+
+
+def make_admin(kafka: KafkaSettings, *, client_id: str = "weldstream-admin") -> AIOKafkaAdminClient:
+    """Build an admin client; ``await start()`` and ``await close()`` it."""
+    return AIOKafkaAdminClient(client_id=client_id, **_connection(kafka))
+
+
+def make_broker(kafka: KafkaSettings, *, client_id: str = "weldstream") -> KafkaBroker:
+    """Build a FastStream broker for topics whose records are all our own announcements."""
+    return KafkaBroker(
+        kafka.bootstrap_servers.split(","),
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=True,
+        compression_type=None if kafka.compression == "none" else kafka.compression,
+        max_request_size=MAX_REQUEST_BYTES,
+        allow_auto_create_topics=False,
+        security=_security(kafka),
+    )
+
+
+async def send(producer: AIOKafkaProducer, record: OutRecord, *, partition: int | None = None) -> asyncio.Future[Any]:
+    """Hand a record to the producer; the future returned is done when the brokers have it."""
+    client: Any = producer
+    delivery: asyncio.Future[Any] = await client.send(
+        record.topic, value=record.value, key=record.key, partition=partition, headers=list(record.headers)
+    )
+    return delivery
+
+
+async def send_and_wait(producer: AIOKafkaProducer, record: OutRecord) -> None:
+    """Produce a record and return once the brokers have it."""
+    await (await send(producer, record))
+
+
+def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
+    if not kafka.security_protocol.endswith("SSL"):
+        return None
+    return ssl.create_default_context(cafile=kafka.ca_file)
+
+
+def _credentials(kafka: KafkaSettings) -> tuple[str, str]:
+    if kafka.sasl_username is None or kafka.sasl_password is None:
+        msg = f"{kafka.security_protocol} needs both sasl_username and sasl_password"
+        raise ValueError(msg)
+    return kafka.sasl_username, kafka.sasl_password.get_secret_value()
+
+
+def _connection(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return the arguments that every aiokafka client shares."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap_servers.split(","),
+        "security_protocol": kafka.security_protocol,
+        "ssl_context": _ssl_context(kafka),
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        username, password = _credentials(kafka)
+        arguments |= {"sasl_mechanism": SCRAM, "sasl_plain_username": username, "sasl_plain_password": password}
+    return arguments
+
+
+def _security(kafka: KafkaSettings) -> BaseSecurity | None:
+    context = _ssl_context(kafka)
+    if kafka.security_protocol.startswith("SASL"):
+        username, password = _credentials(kafka)
+        return SASLScram512(username, password, ssl_context=context, use_ssl=context is not None)
+    return None if context is None else BaseSecurity(ssl_context=context, use_ssl=True)

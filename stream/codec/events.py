@@ -1,0 +1,62 @@
+"""Events whose value is JSON."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from schemas.errors import BadPayloadError
+from schemas.topics import Topic
+from stream.codec.cloudevents import JSON, explain, media_type, read_headers, require_value, write_headers
+from stream.records import InRecord, OutRecord
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def encode_event(
+    topic_name: str, topic: Topic, payload: BaseModel, *, key: str, event_id: str, source: str, time: datetime
+) -> OutRecord:
+    """Turn a payload into a record.
+
+    Parameters
+    ----------
+    topic_name : str
+        Full name.
+    topic : Topic
+        Its entry in the table.
+    payload : BaseModel
+        What the table says the topic carries.
+    key, event_id : str
+        Record key and CloudEvents id.
+    source : str
+        URI reference of the program that says so.
+    time : datetime
+        When it happened, with a time zone.
+
+    Raises
+    ------
+    TypeError
+        If the payload does not belong on this topic.
+    """
+    if topic.payload is None or not isinstance(payload, topic.payload):
+        msg = f"topic {topic.name} does not carry {type(payload).__name__}"
+        raise TypeError(msg)
+    headers = write_headers(event_type=topic.event_type, event_id=event_id, source=source, time=time, content_type=JSON)
+    return OutRecord(topic_name, key.encode(), payload.model_dump_json().encode(), headers)
+
+
+def decode_event(record: InRecord, topic: Topic, model: type[T]) -> T:
+    """Read a JSON event.
+
+    Raises
+    ------
+    BadRecordError
+        Whatever is wrong with it; a tombstone is refused too.
+    """
+    attributes = read_headers(record, topic.event_type)
+    if (kind := media_type(attributes)) != JSON:
+        raise BadPayloadError(f"content type {kind!r} is not read here; use {JSON}")
+    try:
+        return model.model_validate_json(require_value(record))
+    except ValidationError as error:
+        raise BadPayloadError(f"the payload is no valid {model.__name__}: {explain(error)}") from None
