@@ -52,12 +52,28 @@ def reaper() -> Iterator[Reaper]:
 
 
 @pytest.fixture(scope="session")
-def kafka_broker(reaper: Reaper, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    """One broker for the whole session; tests keep apart by their topic prefix."""
+def java_and_jars() -> tuple[Path, Path]:
+    """What runs Kafka."""
     try:
-        java, jars = find_java(), kafka_jars()
+        return find_java(), kafka_jars()
     except PrerequisiteError as error:
         unavailable(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_executable() -> Path:
+    try:
+        return find_redis()
+    except PrerequisiteError as error:
+        unavailable(str(error))
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(
+    java_and_jars: tuple[Path, Path], reaper: Reaper, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KafkaBroker]:
+    """One broker for the whole session; tests keep apart by their topic prefix."""
+    java, jars = java_and_jars
     port = free_port()
     broker = KafkaBroker(
         tmp_path_factory.mktemp("kafka"),
@@ -84,14 +100,12 @@ def kafka_settings(kafka_bootstrap: str) -> KafkaSettings:
 
 
 @pytest.fixture(scope="session")
-def redis_server(reaper: Reaper, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def redis_server(
+    redis_executable: Path, reaper: Reaper, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
     """One Redis for the whole session; tests keep apart by their key prefix."""
-    try:
-        executable = find_redis()
-    except PrerequisiteError as error:
-        unavailable(str(error))
     server = RedisServer(
-        tmp_path_factory.mktemp("redis"), executable=executable, port=free_port(), reaper=reaper, durable=False
+        tmp_path_factory.mktemp("redis"), executable=redis_executable, port=free_port(), reaper=reaper, durable=False
     )
     server.prepare()
     server.start()

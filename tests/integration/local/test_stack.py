@@ -16,12 +16,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis import Redis
 
-from schemas.errors import PrerequisiteError
 from stream.local import FolderInUseError, LocalStack, StackPorts
-from stream.local.jars import kafka_jars
 from stream.local.ports import accepts, free_port
-from stream.local.prerequisites import find_java, find_redis
-from tests.conftest import unavailable
 
 SERVICE = """
 import http.server, os
@@ -47,12 +43,7 @@ with exit_on_signals(), LocalStack(Path(sys.argv[1]) if sys.argv[1] else None) a
 """
 
 
-@pytest.fixture(autouse=True, scope="module")
-def prerequisites() -> None:
-    try:
-        find_java(), find_redis(), kafka_jars()
-    except PrerequisiteError as error:
-        unavailable(str(error))
+pytestmark = pytest.mark.usefixtures("java_and_jars", "redis_executable")
 
 
 @pytest.fixture
