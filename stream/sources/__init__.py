@@ -1,0 +1,5 @@
+"""Where scans come from."""
+
+from stream.sources.base import Source, SourceFrame
+
+__all__ = ["Source", "SourceFrame"]
