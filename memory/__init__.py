@@ -1,0 +1,1 @@
+"""State that outlives a process: the episodic memory and the model registry. No torch."""
