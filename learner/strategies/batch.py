@@ -1,0 +1,69 @@
+"""What a strategy is given, and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Images with their targets, on the device of the model.
+
+    Attributes
+    ----------
+    images : Tensor
+        (N, 1, H, W) float32, prepared.
+    targets : Tensor
+        (N, H, W) int64 masks.
+    """
+
+    images: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    @classmethod
+    def join(cls, batches: Sequence["Batch"]) -> "Batch":
+        """Concatenate batches of one image size."""
+        return cls(torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches]))
+
+
+class LossFunction(Protocol):
+    """A loss that adds up over samples, so that gradients of groups of samples do too."""
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return one loss for each sample: (N, K, ...) and (N, ...) to (N,)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a step did.
+
+    Attributes
+    ----------
+    loss : float
+        Mean loss of the new samples, before the step, without penalties.
+    memory_losses : mapping of str to float
+        Mean loss of the samples of each past domain that took part.
+    violated : tuple of str
+        Past domains whose loss the unprojected step would have raised.
+    gradient_norm : float
+        Euclidean norm of the gradient that was descended.
+    penalty : float
+        Sum of the penalties' losses.
+    samples : int
+        Samples passed through the network.
+    """
+
+    loss: float
+    memory_losses: Mapping[str, float] = field(default_factory=dict)
+    violated: tuple[str, ...] = ()
+    gradient_norm: float = 0.0
+    penalty: float = 0.0
+    samples: int = 0

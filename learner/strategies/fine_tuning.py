@@ -1,0 +1,24 @@
+"""Learning from new samples only: the lower end of every table."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from learner.strategies.parts import Weights
+
+
+class FineTuningConfig(BaseModel):
+    """Learn from new samples only; past domains are forgotten."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["fine_tuning"] = "fine_tuning"
+
+
+class NoRehearsal:
+    """The loss is that of the new samples."""
+
+    def weights(self, new: int, memory: Mapping[str, int]) -> Weights:  # noqa: ARG002 - the protocol's
+        """Give the memory no weight."""
+        return Weights(new=1.0, memory={})

@@ -1,0 +1,230 @@
+"""Trains the network: a first model on many samples, then online, batch by batch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from learner.crops import CropConfig, Cropper, Labelled
+from learner.losses import LossConfig, SegmentationLoss
+from learner.model import Segmenter, used_parameters
+from learner.state import State
+from learner.strategies import DivergedError, StepReport, StrategyConfig, make_strategy
+
+
+class TrainerConfig(BaseModel):
+    """How the network is trained.
+
+    Attributes
+    ----------
+    learning_rate, weight_decay : float
+        Of AdamW while learning online.
+    pretrain_learning_rate : float
+        Largest rate for the first model; it falls to a tenth along a half cosine.
+    loss, crops : LossConfig, CropConfig
+        What is minimised, on what.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    pretrain_learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    loss: LossConfig = LossConfig()
+    crops: CropConfig = CropConfig()
+
+
+def best_device() -> torch.device:
+    """Return the CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class Trainer:
+    """Owns the network while it learns.
+
+    On the CPU, the same seeds, samples and number of threads give the same
+    weights bit for bit. The number of threads is the process's to set.
+
+    Parameters
+    ----------
+    model : Segmenter
+        Trained in place, moved to the device.
+    strategy : StrategyConfig
+        How a step is made.
+    config : TrainerConfig
+        Rates, loss and crops.
+    device : torch.device
+        Where; see :func:`best_device`.
+    rng : numpy.random.Generator
+        Of crops and of the order in pretraining.
+    """
+
+    def __init__(
+        self,
+        model: Segmenter,
+        strategy: StrategyConfig,
+        config: TrainerConfig,
+        device: torch.device,
+        rng: np.random.Generator,
+    ) -> None:
+        self._model = model.to(device)
+        self._config = config
+        self._rng = rng
+        self._parameters = used_parameters(model, config.crops.size)
+        self._optimizer = torch.optim.AdamW(
+            self._parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self._loss = SegmentationLoss(config.loss)
+        self._cropper = Cropper(config.crops, rng, device)
+        self._strategy = make_strategy(
+            strategy, self._model, tuple(self._parameters.values()), self._optimizer, self._loss
+        )
+        self._steps = 0
+
+    @property
+    def model(self) -> Segmenter:
+        """The live network, in evaluation mode between calls."""
+        return self._model
+
+    @property
+    def steps(self) -> int:
+        """Online steps made so far."""
+        return self._steps
+
+    def begin_domain(self, name: str) -> None:
+        """Say that the samples that follow are of a domain."""
+        self._strategy.begin_domain(name)
+
+    def end_domain(self, memory: Mapping[str, Sequence[Labelled]]) -> None:
+        """Consolidate the domain that was learned, with samples to do it on."""
+        self._strategy.end_domain({name: self._cropper.batch(s) for name, s in memory.items() if s})
+
+    def step(self, new: Sequence[Labelled], memory: Mapping[str, Sequence[Labelled]]) -> StepReport:
+        """Take one online step; batch statistics stay as they are.
+
+        Parameters
+        ----------
+        new : sequence of Labelled
+            New samples, at least one; each gives one crop.
+        memory : mapping of str to sequence of Labelled
+            Samples of past domains drawn from the memory: each domain is
+            rehearsed, or constrains the step, as the strategy says. Leave out
+            the domain that is being learned, unless it is to be rehearsed too.
+
+        Raises
+        ------
+        DivergedError
+            If the loss is not finite; the weights are as before.
+        """
+        batch = self._cropper.batch(new)
+        past = {name: self._cropper.batch(samples) for name, samples in memory.items() if samples}
+        report = self._strategy.observe(batch, past)
+        self._steps += 1
+        return report
+
+    def pretrain(
+        self,
+        samples: Sequence[Labelled],
+        steps: int,
+        batch_size: int = 8,
+        stop: Callable[[int], bool] = lambda _: False,
+    ) -> list[float]:
+        """Train a first model; batch statistics are learned here and only here.
+
+        Parameters
+        ----------
+        samples : sequence of Labelled
+            All that is known so far.
+        steps : int
+            Steps at most; the rate falls over them.
+        batch_size : int
+            Crops in a step.
+        stop : callable
+            Asked with the number of steps made; True ends early, which is how
+            a caller keeps to a time.
+
+        Returns
+        -------
+        list of float
+            Mean loss of each step.
+
+        Raises
+        ------
+        DivergedError
+            If the loss is not finite.
+        """
+        parameters = list(self._parameters.values())
+        for parameter in parameters:
+            parameter.grad = None
+        optimizer = torch.optim.AdamW(
+            parameters, lr=self._config.pretrain_learning_rate, weight_decay=self._config.weight_decay, fused=True
+        )
+        losses: list[float] = []
+        self._model.train()
+        try:
+            while len(losses) < steps and not stop(len(losses)):
+                progress = len(losses) / steps
+                optimizer.param_groups[0]["lr"] = self._config.pretrain_learning_rate * (
+                    0.1 + 0.45 * (1.0 + np.cos(np.pi * progress))
+                )
+                chosen = self._rng.choice(len(samples), size=batch_size, replace=len(samples) < batch_size)
+                batch = self._cropper.batch([samples[i] for i in chosen])
+                loss = self._loss(self._model(batch.images), batch.targets).mean()
+                if not torch.isfinite(loss):
+                    msg = f"loss {float(loss.detach())} at step {len(losses)} is not finite"
+                    raise DivergedError(msg)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                losses.append(float(loss.detach()))
+        finally:
+            self._model.eval()
+        return losses
+
+    def state(self) -> State:
+        """Return all that the next step depends on: copies, safe to write while training goes on."""
+        optimizer = self._optimizer.state_dict()["state"]
+        names = list(self._parameters)
+        moments = {f"{names[i]}/{key}": _copy(value) for i, slots in optimizer.items() for key, value in slots.items()}
+        return State.join(
+            {
+                "model": State({name: _copy(t) for name, t in self._model.state_dict().items()}),
+                "optimizer": State(moments),
+                "strategy": self._strategy.state(),
+                "trainer": State(
+                    {"torch_rng": torch.get_rng_state()},
+                    {"steps": self._steps, "rng": self._rng.bit_generator.state},
+                ),
+            }
+        )
+
+    def restore(self, state: State) -> None:
+        """Continue from a state: the next step is the one that would have followed.
+
+        Sets torch's global random state too.
+
+        Raises
+        ------
+        RuntimeError
+            If the state is of another network.
+        """
+        self._model.load_state_dict(dict(state.part("model").tensors), strict=True)
+        index = {name: i for i, name in enumerate(self._parameters)}
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in state.part("optimizer").tensors.items():
+            name, slot = key.rsplit("/", 1)
+            slots.setdefault(index[name], {})[slot] = tensor.clone()
+        groups: list[dict[str, Any]] = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        self._strategy.restore(state.part("strategy"))
+        own = state.part("trainer")
+        torch.set_rng_state(own.tensors["torch_rng"].cpu())
+        self._steps = own.values["steps"]
+        self._rng.bit_generator.state = own.values["rng"]
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone()
