@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import PrerequisiteError
-from stream.local import prerequisites
+from stream.local import prepare, prerequisites
 from stream.local.prerequisites import find_java, find_maven, find_redis, install_command, parse_java_version
 
 INSTALL = {
@@ -69,3 +69,11 @@ def test_redis_on_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.Monke
 def test_remedies_follow_the_platform() -> None:
     assert install_command("a", "b", "linux") == "sudo apt-get install -y a"
     assert install_command("a", "b", "darwin") == "brew install b"
+
+
+def test_prepare_says_what_is_missing_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert prepare.main() == 1
+    assert capsys.readouterr().err == f"Java 17 or newer is not installed: {INSTALL['openjdk-17-jre-headless']}\n"
