@@ -7,6 +7,7 @@ from math import cos, pi, sin, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.simulator.beams import Beams
 from stream.simulator.domains import DomainSpec
 from stream.simulator.geometry import SPECULAR_DEG, Joint
 from stream.simulator.reflectors import Array, Reflectors, decibels, unfold
@@ -18,7 +19,9 @@ SECOND_LEG_DB = -3.0
 TIP_DB = -11.0
 """A diffracted tip echo against the corner echo of the same crack; 10 to 20 dB in textbooks."""
 
-POINTS = 32
+POINTS = 40
+
+TRIES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,38 @@ class Flaw:
 class Placement:
     """Where a flaw lies along the weld, and what surrounds it."""
 
-    spec: DomainSpec
+    beams: Beams
     joint: Joint
     centre_mm: float
     length_mm: float
+
+    @property
+    def spec(self) -> DomainSpec:
+        """The inspection."""
+        return self.beams.spec
+
+    def legs_to(self, x_mm: float, z_mm: float) -> tuple[int, ...]:
+        """Return the legs on which a beam reaches a point of the metal."""
+        legs = range(1, self.spec.legs + 1)
+        x = np.array([x_mm])
+        return tuple(n for n in legs if self.beams.reaches(x, unfold(np.array([z_mm]), self.joint.wall_mm, n))[0])
+
+    def somewhere(self, size_mm: float, rng: np.random.Generator) -> tuple[float, float]:
+        """Return a centre in the weld metal that a beam reaches, with room for a size.
+
+        Raises
+        ------
+        ValueError
+            If no beam reaches the weld metal.
+        """
+        low, high = 0.15 * self.joint.wall_mm + size_mm / 2, 0.82 * self.joint.wall_mm - size_mm / 2
+        for _ in range(TRIES):
+            z = rng.uniform(low, max(low, high))
+            room = max(0.2, float(self.joint.half_width(z)) - size_mm / 2)
+            x = rng.uniform(-room, room)
+            if self.legs_to(x, z):
+                return x, z
+        raise ValueError(f"no beam of {self.spec.name!r} reaches the weld metal")
 
     def flaw(
         self,
@@ -106,86 +137,85 @@ def crack(place: Placement, rng: np.random.Generator) -> Flaw:
     return place.flaw(CRACK, height, echoes, lambda scale: line(scale, np.linspace(0, 1, POINTS)))
 
 
-def _legs(spec: DomainSpec) -> tuple[int, ...]:
-    return (1,) if spec.legs == 1 else (1, 2)
-
-
-def _volumetric(
-    place: Placement, mask_value: int, size_mm: float, x: Array, z: Array, strength: NDArray[np.complex128]
+def _all_round(
+    place: Placement,
+    mask_value: int,
+    size_mm: float,
+    centre: tuple[float, float],
+    echo: Reflectors,
+    extent: tuple[Array, Array],
 ) -> Flaw:
-    """Return a flaw that sends sound in all directions, so that every leg shows it."""
-    middle_x, middle_z = float(x.mean()), float(z.mean())
+    """Return a flaw that sends sound in all directions, so that every leg that reaches it shows it."""
+    wall = place.joint.wall_mm
+    legs = place.legs_to(*centre)
 
-    def points(scale: float) -> tuple[Array, Array]:
-        return middle_x + scale * (x - middle_x), middle_z + scale * (z - middle_z)
+    def scaled(x: Array, z: Array, scale: float) -> tuple[Array, Array]:
+        return centre[0] + scale * (x - centre[0]), centre[1] + scale * (z - centre[1])
 
     def echoes(scale: float) -> Reflectors:
-        px, pz = points(scale)
-        return Reflectors.join(
-            *(
-                Reflectors(px, unfold(pz, place.joint.wall_mm, leg), strength * scale * decibels(SECOND_LEG_DB * (leg - 1)))
-                for leg in _legs(place.spec)
-            )
-        )
+        x, z = scaled(echo.x_mm, echo.z_mm, scale)
+        weaker = [scale * decibels(SECOND_LEG_DB * (leg - 1)) for leg in legs]
+        parts = (Reflectors(x, unfold(z, wall, n), echo.amplitude * w) for n, w in zip(legs, weaker, strict=True))
+        return Reflectors.join(*parts)
 
     def outline(scale: float) -> tuple[Array, Array]:
-        px, pz = points(scale)
-        depths = [unfold(pz, place.joint.wall_mm, leg) for leg in _legs(place.spec)]
-        return np.tile(px, len(depths)), np.concatenate(depths)
+        x, z = scaled(*extent, scale)
+        return np.tile(x, len(legs)), np.concatenate([unfold(z, wall, leg) for leg in legs])
 
     return place.flaw(mask_value, size_mm, echoes, outline)
 
 
-def _somewhere(joint: Joint, size_mm: float, rng: np.random.Generator) -> tuple[float, float]:
-    """Return a centre in the weld metal with room for a size."""
-    low, high = 0.2 * joint.wall_mm + size_mm / 2, 0.82 * joint.wall_mm - size_mm / 2
-    z = rng.uniform(low, max(low, high))
-    room = max(0.2, float(joint.half_width(z)) - size_mm / 2)
-    return rng.uniform(-room, room), z
+def _ellipse(centre: tuple[float, float], long_mm: float, short_mm: float, tilt: float) -> tuple[Array, Array]:
+    """Return points that fill an ellipse with the given axes, the longer one turned from the horizontal."""
+    along, off = np.meshgrid(np.linspace(-1, 1, 15), np.linspace(-1, 1, 9))
+    inside = along**2 + off**2 <= 1
+    a, o = along[inside] * long_mm / 2, off[inside] * short_mm / 2
+    return centre[0] + a * cos(tilt) - o * sin(tilt), centre[1] + a * sin(tilt) + o * cos(tilt)
 
 
 def gas_pore(place: Placement, rng: np.random.Generator) -> Flaw:
-    """Gas pore: a sphere far smaller than the beam, so a point."""
+    """Gas pore: a sphere smaller than the beam, so a point."""
     diameter = rng.uniform(0.08, 0.13) * place.joint.wall_mm
-    x0, z0 = _somewhere(place.joint, diameter, rng)
-    around = np.linspace(0, 2 * pi, 8, endpoint=False)
-    x, z = x0 + diameter / 2 * np.cos(around), z0 + diameter / 2 * np.sin(around)
-    level = decibels(rng.uniform(-7, -2))
-    flaw = _volumetric(place, GAS_PORE, diameter, x, z, np.full(8, level, dtype=np.complex128))
-
-    def echoes(scale: float) -> Reflectors:
-        # The front of the sphere alone reflects: one point, on every leg.
-        legs = _legs(place.spec)
-        depth = np.array([float(unfold(np.array(z0), place.joint.wall_mm, leg)) for leg in legs])
-        strength = np.array([level * scale * decibels(SECOND_LEG_DB * (leg - 1)) for leg in legs], dtype=np.complex128)
-        return Reflectors(np.full(len(legs), x0), depth - diameter * scale / 2, strength)
-
-    return place.flaw(GAS_PORE, diameter, echoes, flaw.outline)
+    centre = place.somewhere(diameter, rng)
+    level = np.array([decibels(rng.uniform(-6, -1))], dtype=np.complex128)
+    echo = Reflectors(np.array([centre[0]]), np.array([centre[1]]), level)
+    return _all_round(place, GAS_PORE, diameter, centre, echo, _ellipse(centre, diameter, diameter, 0.0))
 
 
 def solid_inclusion(place: Placement, rng: np.random.Generator) -> Flaw:
     """Solid inclusion: an elongated, irregular cluster of facets of different strength."""
     length = rng.uniform(0.28, 0.42) * place.joint.wall_mm
-    x0, z0 = _somewhere(place.joint, length * 0.6, rng)
-    tilt, flat = rng.uniform(-0.6, 0.6), rng.uniform(0.3, 0.5)
-    along = np.linspace(-length / 2, length / 2, 14)
-    off = rng.uniform(-1, 1, 14) * flat * length / 2 * np.sqrt(1 - (along / (length / 2 + 1e-9)) ** 2 * 0.9)
-    x, z = x0 + along * cos(tilt) - off * sin(tilt), z0 + along * sin(tilt) + off * cos(tilt)
+    centre = place.somewhere(length * 0.6, rng)
+    tilt, width = rng.uniform(-0.6, 0.6), rng.uniform(0.3, 0.5) * length
+    x, z = _ellipse(centre, length, width, tilt)
+    facets = rng.choice(len(x), 14, replace=False)
     strength = decibels(rng.uniform(-9, -5)) * rng.rayleigh(0.9, 14) * _phases(rng, 14)
-    return _volumetric(place, SOLID_INCLUSION, length, x, z, strength)
+    return _all_round(place, SOLID_INCLUSION, length, centre, Reflectors(x[facets], z[facets], strength), (x, z))
 
 
 def lack_of_fusion(place: Placement, rng: np.random.Generator) -> Flaw:
-    """Lack of fusion on a bevel: a rough plane, strongest where the beam meets it at right angles."""
-    joint, spec = place.joint, place.spec
-    # The far bevel faces sound coming straight, the near one sound coming by the back wall.
-    leg = int(rng.choice(_legs(spec)))
-    side = 1 if leg == 1 else -1
+    """Lack of fusion on a bevel: a rough plane, strongest where the beam meets it at right angles.
+
+    Raises
+    ------
+    ValueError
+        If no beam reaches a bevel.
+    """
+    joint = place.joint
     length = rng.uniform(0.28, 0.45) * joint.wall_mm
     rise = length * cos(joint.bevel)
-    middle = rng.uniform(0.2 * joint.wall_mm + rise / 2, 0.85 * joint.wall_mm - rise / 2)
+    for _ in range(TRIES):
+        # The far bevel faces sound coming straight, the near one sound coming by the back wall.
+        leg = int(rng.integers(1, place.spec.legs + 1))
+        side = 1 if leg == 1 else -1
+        middle = rng.uniform(0.15 * joint.wall_mm + rise / 2, 0.88 * joint.wall_mm - rise / 2)
+        ends = [middle - rise / 2, middle + rise / 2]
+        if all(leg in place.legs_to(float(side * joint.half_width(z)), z) for z in ends):
+            break
+    else:
+        raise ValueError(f"no beam of {place.spec.name!r} reaches a bevel")
     grain, phase = rng.rayleigh(0.8, POINTS), np.cumsum(rng.normal(0, 0.9, POINTS))
-    peak = decibels(rng.uniform(-4, 0))
+    peak = decibels(rng.uniform(-3, 1))
 
     def line(scale: float) -> tuple[Array, Array]:
         z = middle + np.linspace(-0.5, 0.5, POINTS) * rise * scale
@@ -193,11 +223,7 @@ def lack_of_fusion(place: Placement, rng: np.random.Generator) -> Flaw:
 
     def echoes(scale: float) -> Reflectors:
         x, z = line(scale)
-        incidence = spec.index_offset_mm + x
-        angle = np.arctan2(incidence, z) if spec.view == "S-scan" else np.full_like(
-            x, np.radians((spec.angle_min_deg + spec.angle_max_deg) / 2)
-        )
-        off = np.degrees(angle + joint.bevel) - 90
+        off = np.degrees(place.beams.beam_angle(x, z) + joint.bevel) - 90
         lobe = 0.35 + 0.65 * np.exp(-0.5 * (off / SPECULAR_DEG) ** 2)
         return Reflectors(x, z, peak * lobe * grain * sqrt(scale) * np.exp(1j * phase))
 
@@ -220,8 +246,8 @@ def incomplete_penetration(place: Placement, rng: np.random.Generator) -> Flaw:
         return Reflectors(x, z, strength * sqrt(scale) * phase)
 
     def outline(scale: float) -> tuple[Array, Array]:
-        up = np.linspace(0, 1, 6) * height * scale
-        across = np.linspace(-half, half, 7)
+        up = np.linspace(0, 1, 14) * height * scale
+        across = np.linspace(-half, half, 9)
         x, z = np.meshgrid(across, joint.wall_mm - up)
         return x.ravel(), z.ravel()
 

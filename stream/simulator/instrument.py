@@ -42,7 +42,7 @@ class Instrument:
         weld = self.joint.in_weld(x, z)
         level = decibels(spec.grain_noise_db) * np.where(weld, decibels(spec.weld_noise_db), 1.0)
         self._grain_level = np.where(z <= spec.legs * spec.wall_mm + 0.5, level, 0.5 * level).astype(np.float32)
-        path = self.beams.range_mm
+        path = self.beams.path_mm
         self.loss = decibels_of(-2 * spec.attenuation_db_mm * path)
         self.tgc = decibels_of(2 * spec.tgc_db_mm * path)
         self._noise_level = np.float32(decibels(spec.electronic_noise_db))
@@ -107,12 +107,13 @@ class Instrument:
         """Return the rows and columns that hold the ellipse of a -6 dB response."""
         beams = self.beams
         edge_b = b + half_b * np.array([-1.0, -1.0, 1.0, 1.0, 0.0])
-        edge_r = np.maximum(r + half_r * np.array([-1.0, 1.0, -1.0, 1.0, 0.0]), 0)
+        edge_r = r + half_r * np.array([-1.0, 1.0, -1.0, 1.0, 0.0])
         if beams.sector:
             edge_b = np.clip(edge_b, -1, 1)
             x, z = beams.origin_mm + edge_r * edge_b, edge_r * np.sqrt(1 - edge_b**2)
         else:
-            x, z = edge_b + edge_r * np.sin(beams.angle), edge_r * np.cos(beams.angle)
+            c, s = np.cos(beams.angle), np.sin(beams.angle)
+            x, z = edge_b * c + edge_r * s, edge_r * c - edge_b * s
         columns = (x + beams.spec.width_mm / 2) / beams.column_mm
         rows = z / beams.row_mm
         return (
@@ -142,7 +143,7 @@ def _speckle(shape: tuple[int, int], beams: Beams, rng: np.random.Generator) -> 
     scatterers = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
     step = (beams.coordinate[1] - beams.coordinate[0]) / beams.lateral_width * beams.psf.sine_width
     lateral = beams.psf.lateral(np.fft.fftfreq(shape[0], 1 / shape[0]) * step)
-    axial = beams.psf.axial(np.fft.fftfreq(shape[1], 1 / shape[1]) * beams.range_mm[1])
+    axial = beams.psf.axial(np.fft.fftfreq(shape[1], 1 / shape[1]) * (beams.range_mm[1] - beams.range_mm[0]))
     blur = np.fft.fft(lateral)[:, None] * np.fft.fft(axial)[None]
     field = np.fft.ifft2(np.fft.fft2(scatterers) * blur)
     return np.asarray(field / np.sqrt(np.mean(np.abs(field) ** 2)), dtype=np.complex64)

@@ -104,7 +104,7 @@ def place_flaws(
             order = [int(c) for c in rng.permutation(np.asarray(classes))]
         length = int(rng.integers(*FLAW_FRAMES))
         centre = (start + (length - 1) / 2) * spec.step_mm
-        placement = Placement(spec, instrument.joint, centre, length * spec.step_mm)
+        placement = Placement(instrument.beams, instrument.joint, centre, length * spec.step_mm)
         flaws.append(MAKERS[order.pop()](placement, rng))
         start += length + int(rng.integers(*GAP_FRAMES))
     return tuple(flaws)
