@@ -117,14 +117,14 @@ class ManagedProcess:
                     cwd=self._cwd,
                     start_new_session=True,
                 )
-            self._reaper.guard(self._process.pid)
             logger.debug("started %s, pid %d", self.name, self._process.pid)
-        if wait:
-            try:
+        try:
+            self._reaper.guard(self.pid)
+            if wait:
                 self.wait_ready()
-            except BaseException:
-                self.stop()
-                raise
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def wait_ready(self, timeout_s: float | None = None) -> None:

@@ -44,12 +44,20 @@ class Reaper:
         )
 
     def guard(self, group: int) -> None:
-        """Stop this process group should the caller die."""
+        """Stop this process group should the caller die.
+
+        Raises
+        ------
+        BrokenPipeError
+            If the reaper was killed and can guard nothing.
+        """
         self._send(f"+{group}")
 
     def forget(self, group: int) -> None:
         """Leave this process group alone: it has ended."""
-        self._send(f"-{group}")
+        # Should the reaper itself have been killed, the others must still be stopped.
+        with contextlib.suppress(BrokenPipeError):
+            self._send(f"-{group}")
 
     def remove_at_end(self, folder: Path) -> None:
         """Delete this folder when the caller is gone."""

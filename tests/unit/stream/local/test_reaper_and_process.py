@@ -142,3 +142,17 @@ time.sleep(600)
         assert is_alive(child)
         os.kill(parent.pid, signal.SIGKILL)
         eventually(lambda: not is_alive(child))
+
+
+def test_without_its_reaper_nothing_starts_and_what_runs_can_be_stopped(tmp_path: Path) -> None:
+    reaper = Reaper()
+    running = make(tmp_path, reaper, SLEEPS).start()
+    reaper._process.kill()
+    reaper._process.wait()
+    late = make(tmp_path, reaper, SLEEPS)
+    with pytest.raises(BrokenPipeError):
+        late.start()
+    assert not late.is_running
+    running.stop()
+    assert not running.is_running
+    reaper.close()
