@@ -1,0 +1,129 @@
+"""What the serving benchmarks stand on: the local stack, models to swap, frames to judge, judgements to read."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import psutil
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from memory.registry import ModelRegistry
+from schemas import Judgement, ModelReleased, ReleaseKind
+from schemas.settings import KafkaSettings
+from schemas.topics import FRAMES, JUDGEMENTS, MODEL_RELEASES
+from stream.broker import make_consumer, make_producer, send
+from stream.codec import decode_event, encode_event, encode_frame
+from stream.local import LocalStack
+from stream.simulator import DOMAINS, simulate_weld
+from stream.sources import SourceFrame
+
+SOURCE = "/weldstream/benchmarks"
+
+
+def frames(count: int, prefix: str) -> Iterator[SourceFrame]:
+    """Yield simulated frames of one domain under ids of their own."""
+    weld = 0
+    while count > 0:
+        part = min(count, 24)
+        yield from simulate_weld(DOMAINS[0], seed=(11, weld), frames=part, weld_id=f"{prefix}-{weld}")
+        weld += 1
+        count -= part
+
+
+@dataclass(slots=True)
+class Answers:
+    """Judgements as they come in."""
+
+    judgements: list[Judgement] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def until(self, count: int, patience_seconds: float = 60.0) -> None:
+        """Wait for a number of judgements in all.
+
+        Raises
+        ------
+        TimeoutError
+            If none comes for ``patience_seconds``.
+        """
+        while len(self.judgements) < count:
+            self.arrived.clear()
+            await asyncio.wait_for(self.arrived.wait(), patience_seconds)
+
+
+@dataclass(slots=True)
+class Rig:
+    """A connected stack with an inference service on it."""
+
+    stack: LocalStack
+    kafka: KafkaSettings
+    registry: ModelRegistry
+    producer: AIOKafkaProducer
+    answers: Answers
+
+    async def publish(self, scans: Sequence[SourceFrame], rate: float | None = None) -> None:
+        """Send frames, at once or at a rate in frames/s."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        deliveries = []
+        for number, scan in enumerate(scans):
+            if rate is not None:
+                await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
+            record = encode_frame(scan.frame, scan.pixels, topic=self.kafka.topic(FRAMES), source=SOURCE)
+            deliveries.append(await send(self.producer, record))
+        await asyncio.gather(*deliveries)
+
+    async def announce(self, released: ModelReleased) -> None:
+        """Announce a release."""
+        record = encode_event(
+            self.kafka.topic(MODEL_RELEASES),
+            MODEL_RELEASES,
+            released,
+            key=released.version.model.name,
+            event_id=f"{released.version.model.name}-{released.sequence}",
+            source=SOURCE,
+            time=released.announced_at,
+        )
+        await (await send(self.producer, record))
+
+    async def release(self, version: int) -> ModelReleased:
+        """Promote a version and announce it."""
+        released = await asyncio.to_thread(self.registry.promote, version, ReleaseKind.RELEASE, "benchmark")
+        await self.announce(released)
+        return released
+
+    def resident_bytes(self) -> int:
+        """Return the memory that the inference service has resident."""
+        return int(psutil.Process(self.stack.services["inference"].pid).memory_info().rss)
+
+
+@contextlib.asynccontextmanager
+async def connected(stack: LocalStack, registry: ModelRegistry) -> AsyncIterator[Rig]:
+    """Connect to a stack and collect judgements while the block runs."""
+    kafka = stack.kafka_settings
+    answers = Answers()
+    producer = make_producer(kafka)
+    consumer = make_consumer(kafka, [JUDGEMENTS], None)
+    await producer.start()
+    await consumer.start()
+    collecting = asyncio.create_task(_collect(consumer, answers))
+    try:
+        yield Rig(stack, kafka, registry, producer, answers)
+    finally:
+        collecting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await collecting
+        await consumer.stop()
+        await producer.stop()
+
+
+async def _collect(consumer: AIOKafkaConsumer, answers: Answers) -> None:
+    async for record in consumer:
+        answers.judgements.append(decode_event(record, JUDGEMENTS, Judgement))
+        answers.arrived.set()
+
+
+def now() -> datetime:
+    """Return the present time in UTC."""
+    return datetime.now(UTC)
