@@ -29,7 +29,7 @@ class AtomicFiles:
     """
 
     def __init__(self, uri: str, options: Mapping[str, Any] | None = None) -> None:
-        self._fs, root = fsspec.core.url_to_fs(uri, **dict(options or {}))
+        self._fs, root = fsspec.core.url_to_fs(uri, **dict(options or {}))  # type: ignore[no-untyped-call]
         self._root = root.rstrip("/")
         self._local = isinstance(self._fs, LocalFileSystem)
 

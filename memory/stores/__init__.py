@@ -1,0 +1,1 @@
+"""Where samples are kept: in this process, or in Redis."""
