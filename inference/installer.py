@@ -26,7 +26,7 @@ class IncompatibleReleaseError(WeldstreamError):
 class Artifacts(Protocol):
     """Where model files come from."""
 
-    def fetch(self, artifact: Artifact) -> Path:
+    def open_local(self, artifact: Artifact) -> Path:
         """Return the path of a local copy whose bytes were verified against the digest."""
 
 
@@ -92,5 +92,5 @@ class ModelInstaller:
             raise IncompatibleReleaseError(f"v{version.model.version} names two digests of its weights")
 
     def _build(self, version: ModelVersion) -> ModelSession:
-        graph, weights = self._artifacts.fetch(version.graph), self._artifacts.fetch(version.weights)
+        graph, weights = self._artifacts.open_local(version.graph), self._artifacts.open_local(version.weights)
         return self._loader.load(version, graph, weights)

@@ -1,17 +1,17 @@
-"""One inference process: its parts, in the order in which they start and stop."""
+"""One inference process: its parts, and the order in which they start and stop."""
 
 import asyncio
-import dataclasses
 import logging
 import random
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from inference.alerts import AlertRule
@@ -19,20 +19,17 @@ from inference.clients import Consumer
 from inference.http import HttpServer, make_app
 from inference.installer import ModelInstaller
 from inference.metrics import InferenceMetrics
+from inference.models import serve_models
 from inference.outputs import Outputs
 from inference.partitions import Partitions
-from inference.pinned import serve_pinned
 from inference.pipeline import FramePipeline
-from inference.releases import ReleaseFollower
 from inference.service import InferenceService
 from inference.session import SessionLoader
 from inference.settings import InferenceSettings
 from inference.sink import PATIENT, AtLeastOnceSink
 from inference.slot import SessionSlot
-from memory.artifacts import ArtifactStore
-from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
-from schemas.topics import FRAMES, JUDGEMENTS, MODEL_RELEASES, TOPICS
+from schemas.topics import FRAMES, JUDGEMENTS, TOPICS
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.codec import FrameLimits
 from stream.records import InRecord
@@ -41,5 +38,178 @@ from stream.topics import ensure_topics
 _log = logging.getLogger(__name__)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+class DrainTimeoutError(WeldstreamError):
+    """The frames on the way could not be finished in time; they are judged again after the next start."""
+
+    reason = "drain_timeout"
+
+
+class InferenceNode:
+    """Judges frames from its start until it is told to stop.
+
+    Parameters
+    ----------
+    settings : InferenceSettings
+        All settings.
+    registry : CollectorRegistry
+        Where metrics are registered.
+    rng : random.Random
+        Jitter of retries.
+    clock : callable
+        Returns the time, with a time zone.
+    """
+
+    def __init__(
+        self,
+        settings: InferenceSettings,
+        registry: CollectorRegistry,
+        rng: random.Random,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._rng = rng
+        self.metrics = InferenceMetrics(registry)
+        self.slot = SessionSlot()
+        self.partitions = Partitions(self.metrics, settings.serving.max_in_flight)
+        self._outputs = Outputs(
+            settings.kafka, settings.serving.output_suffix, settings.serving.role == "champion", clock
+        )
+        self._clock = clock
+        self._stopping = asyncio.Event()
+        self.http = HttpServer(make_app(registry, self.why_not_ready), settings.http)
+        self.metrics.ready.set_function(lambda: float(self.why_not_ready() is None))
+
+    def why_not_ready(self) -> str | None:
+        """Return None if frames are judged, else what is missing."""
+        if self._stopping.is_set():
+            return "the process is stopping"
+        if self.slot.current is None:
+            return "no model is loaded yet"
+        if not self.partitions.assigned:
+            return "no partitions are assigned"
+        return None
+
+    def stop(self) -> None:
+        """Fetch no more, finish the frames on the way, and let ``run`` return."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Judge until stopped.
+
+        Raises
+        ------
+        ExceptionGroup
+            If any part fails; the frames on the way are then judged again after the next start.
+        """
+        async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(self.http.run())
+            resources.callback(serving.cancel)
+            producer = make_producer(self._settings.kafka, client_id="weldstream-inference")
+            resources.push_async_callback(producer.stop)
+            if await self._unless_stopped(self._connect(producer)):
+                await self._judge(producer, tasks)
+            self.http.stop()
+            await serving
+
+    async def _judge(self, producer: AIOKafkaProducer, tasks: asyncio.TaskGroup) -> None:
+        with (
+            ThreadPoolExecutor(self._settings.serving.helper_threads, "helper") as helpers,
+            ThreadPoolExecutor(1, "compute") as compute,
+            tempfile.TemporaryDirectory(prefix="weldstream-") as folder,
+        ):
+            pipeline = self._pipeline(producer, helpers, compute)
+            background = [
+                tasks.create_task(self._drain_when_stopped(pipeline)),
+                tasks.create_task(self._serve_models(producer, self._settings.serving.cache_dir or Path(folder))),
+            ]
+            try:
+                await pipeline.run()
+            finally:
+                for task in background:
+                    task.cancel()
+                await asyncio.gather(*background, return_exceptions=True)
+
+    async def _connect(self, producer: AIOKafkaProducer) -> None:
+        kafka = self._settings.kafka
+        own = replace(JUDGEMENTS, name=JUDGEMENTS.name + self._settings.serving.output_suffix)
+        topics = (*TOPICS, own) if own.name != JUDGEMENTS.name else TOPICS
+        await PATIENT.run(lambda: ensure_topics(kafka, topics), rng=self._rng, on_retry=_report)
+        await PATIENT.run(producer.start, rng=self._rng, on_retry=_report)
+
+    async def _unless_stopped(self, work: Awaitable[None]) -> bool:
+        """Await work, or give it up when the process is to stop; tell whether it was done."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not working.done():
+                working.cancel()
+        if working.done():
+            working.result()
+            return True
+        await asyncio.gather(working, return_exceptions=True)
+        return False
+
+    async def _drain_when_stopped(self, pipeline: FramePipeline) -> None:
+        await self._stopping.wait()
+        await pipeline.stop()
+        seconds = self._settings.serving.drain_seconds
+        await asyncio.sleep(seconds)
+        raise DrainTimeoutError(f"{self.partitions.in_flight} frames are still on the way after {seconds:g} s")
+
+    async def _serve_models(self, producer: AIOKafkaProducer, cache: Path) -> None:
+        async def refuse(record: InRecord, error: WeldstreamError) -> None:
+            self.metrics.dead_letters.labels(error.reason).inc()
+            letter = self._outputs.dead_letter(record, error)
+            await PATIENT.run(lambda: send_and_wait(producer, letter), rng=self._rng, on_retry=_report)
+
+        serving = self._settings.serving
+        loader = SessionLoader(serving.intra_op_threads, (serving.warmup_rows, serving.warmup_columns))
+        await serve_models(
+            self._settings,
+            cache,
+            make_installer=lambda artifacts: ModelInstaller(
+                artifacts, loader, self.slot, self._settings.classes, self.metrics
+            ),
+            refuse=refuse,
+            metrics=self.metrics,
+            rng=self._rng,
+        )
+
+    def _pipeline(
+        self, producer: AIOKafkaProducer, helpers: ThreadPoolExecutor, compute: ThreadPoolExecutor
+    ) -> FramePipeline:
+        settings = self._settings
+        consumer: Consumer = make_consumer(
+            settings.kafka, group_id=settings.serving.group, client_id="weldstream-inference"
+        )
+        service = InferenceService(
+            classes=settings.classes,
+            limits=FrameLimits(
+                max_bytes=settings.serving.max_frame_bytes, max_pixels=settings.serving.max_frame_pixels
+            ),
+            flagging_settings=settings.flagging,
+            alert_rule=AlertRule(settings.alerts),
+            outputs=self._outputs,
+            metrics=self.metrics,
+            clock=self._clock,
+        )
+        return FramePipeline(
+            topic=settings.kafka.topic(FRAMES),
+            consumer=consumer,
+            slot=self.slot,
+            service=service,
+            sink=AtLeastOnceSink(producer, consumer, self.metrics, self._rng),
+            partitions=self.partitions,
+            metrics=self.metrics,
+            helpers=helpers,
+            compute_thread=compute,
+            max_batch=settings.serving.max_batch,
+            rng=self._rng,
+        )
+
+
+def _report(attempt: int, error: BaseException) -> None:
+    _log.warning("Kafka does not answer (attempt %d): %s", attempt, error)

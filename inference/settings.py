@@ -1,9 +1,9 @@
 """Everything that can be set of the inference process."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.classes import ClassTable
 from schemas.settings import HttpSettings, KafkaSettings, ProcessSettings, RegistrySettings, Section
@@ -26,11 +26,24 @@ class ServingSettings(Section):
     helper_threads: Annotated[int, Field(ge=1)] = Field(2, description="Threads that decode and encode.")
     max_batch: Annotated[int, Field(ge=1, le=256)] = Field(8, description="Most frames in one model run.")
     max_in_flight: Annotated[int, Field(ge=1)] = Field(32, description="Most frames between fetching and commit.")
+    drain_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="Longest wait for frames when stopping.")
     max_frame_bytes: Annotated[int, Field(ge=1)] = Field(4 * 1024 * 1024, description="Largest payload of a frame.")
     max_frame_pixels: Annotated[int, Field(ge=1)] = Field(4 * 1024 * 1024, description="Most pixels of a frame.")
     cache_dir: Path | None = Field(None, description="Where models are cached; a temporary folder by default.")
     warmup_rows: Annotated[int, Field(ge=1)] = Field(256, description="Rows of the frames a new model is tried on.")
     warmup_columns: Annotated[int, Field(ge=1)] = Field(256, description="Columns of those frames.")
+
+    @model_validator(mode="after")
+    def _shadow_keeps_to_itself(self) -> Self:
+        if (self.role == "shadow") != bool(self.output_suffix):
+            msg = "a shadow needs an output_suffix, and a champion has none: readers expect one judgement a frame"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def group(self) -> str:
+        """The consumer group really used: a shadow has one of its own, since it must see every frame."""
+        return f"{self.group_id}{self.output_suffix}"
 
 
 class FlaggingSettings(Section):
