@@ -146,7 +146,7 @@ def _check_png(data: bytes, limits: FrameLimits) -> None:
 def _decode_with_pillow(data: bytes, kind: str, limits: FrameLimits) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
-            dtype = _check_opened(image, kind, limits)
+            dtype = image_dtype(image, kind, limits)
             # A copy, because the array must be writable and in native byte order.
             return cast("Pixels", np.array(image).astype(dtype, copy=False))
     except BadRecordError:
@@ -157,7 +157,7 @@ def _decode_with_pillow(data: bytes, kind: str, limits: FrameLimits) -> Pixels:
         raise BadPayloadError(f"the {kind} image cannot be decoded: {error}") from error
 
 
-def _check_opened(image: Image.Image, kind: str, limits: FrameLimits) -> str:
+def image_dtype(image: Image.Image, kind: str, limits: FrameLimits) -> str:
     """Return the dtype of an image whose pixels have not been decoded yet."""
     _check_size(image.height, image.width, limits)
     if (count := getattr(image, "n_frames", 1)) != 1:

@@ -1,4 +1,4 @@
-"""What a source of scans yields."""
+"""What every source offers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,31 +7,44 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import Frame
+from schemas.frames import Frame
+from schemas.topics import MIB
+from stream.codec.images import FrameLimits, Pixels
+
+FILE_LIMITS = FrameLimits(max_bytes=256 * MIB, max_pixels=64 * MIB)
+"""For files on the own disk; what may travel through Kafka is limited elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SourceFrame:
-    """A frame with its pixels and, where it is known, the truth.
+    """One frame of a source.
 
     Attributes
     ----------
     frame : Frame
-        What is known of the frame.
-    pixels : NDArray
-        Shape ``(H, W)``, uint8, uint16 or float32.
-    mask : NDArray[np.uint8] or None
-        Shape ``(H, W)``: value i means class i - 1 of the deployment, 0 background.
+        Its metadata.
+    pixels : ndarray
+        (H, W), uint8, uint16 or float32, as stored.
+    mask : ndarray or None
+        (H, W) uint8 in the deployment's class order; None where there is none.
     """
 
     frame: Frame
-    pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+    pixels: Pixels
     mask: NDArray[np.uint8] | None
 
 
 class Source(Protocol):
-    """Anything that frames come from, each time from the start."""
+    """Frames in the order in which they were taken; can be iterated again."""
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        """Iterate over the frames in the order of acquisition."""
-        ...
+        """Yield the frames.
+
+        Raises
+        ------
+        BadPayloadError
+            If a file is truncated or cannot be read; the message names it.
+        """

@@ -1,0 +1,30 @@
+"""The command line: one line here for each file in ``stream/commands``."""
+
+import sys
+
+import typer
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from schemas.errors import WeldstreamError
+from stream.commands import deadletters, topics
+from stream.commands.replay import replay_command
+
+app = typer.Typer(
+    name="weldstream",
+    help="Streaming continual learning for ultrasonic weld inspection.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("replay")(replay_command)
+app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(topics.app, name="topics")
+
+
+def main() -> None:
+    """Run the command line; an error that a person can act on is one line, not a traceback."""
+    try:
+        app()
+    except (WeldstreamError, KafkaError, FileNotFoundError, ValidationError) as error:
+        typer.echo(f"weldstream: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""The commands of the CLI: one file each, one function each."""

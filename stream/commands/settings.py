@@ -1,0 +1,11 @@
+"""Settings of the commands."""
+
+from pydantic import Field
+
+from schemas.settings import KafkaSettings, ProcessSettings
+
+
+class CommandSettings(ProcessSettings):
+    """What commands read from the environment."""
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
