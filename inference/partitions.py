@@ -1,8 +1,7 @@
 """Which partitions are ours, and how many of their frames are on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 
 from aiokafka import ConsumerRebalanceListener
 from aiokafka.structs import TopicPartition
@@ -26,7 +25,6 @@ class Partitions(ConsumerRebalanceListener):
         self._limit = max_in_flight
         self._in_flight = 0
         self._assigned: frozenset[TopicPartition] = frozenset()
-        self._fetching = asyncio.Lock()
         self._changed = asyncio.Condition()
         self._closed = False
 
@@ -46,19 +44,21 @@ class Partitions(ConsumerRebalanceListener):
             await self._changed.wait_for(lambda: self._closed or (self._assigned and self._in_flight < self._limit))
         return 0 if self._closed else self._limit - self._in_flight
 
-    @asynccontextmanager
-    async def fetch(self) -> AsyncIterator[bool]:
-        """Keep the assignment while records are taken; yields whether there still is one."""
-        async with self._fetching:
-            yield bool(self._assigned) and not self._closed
+    def add(self, frames: int) -> None:
+        """Count frames as on the way.
 
-    async def add(self, frames: int) -> None:
-        """Count frames as on the way."""
-        await self._move(frames)
+        Not a coroutine: called right after the poll that returned them, so
+        that no revocation comes between.
+        """
+        self._in_flight += frames
+        self._metrics.in_flight.set(self._in_flight)
 
     async def remove(self, frames: int) -> None:
         """Count frames as committed."""
-        await self._move(-frames)
+        async with self._changed:
+            self._in_flight -= frames
+            self._metrics.in_flight.set(self._in_flight)
+            self._changed.notify_all()
 
     async def close(self) -> None:
         """Let nobody fetch or wait any more."""
@@ -68,14 +68,15 @@ class Partitions(ConsumerRebalanceListener):
 
     async def abandon(self) -> None:
         """Forget the frames on the way: nobody will finish them here, so nobody may wait for them."""
-        await self._move(-self._in_flight)
+        await self.remove(self._in_flight)
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002
-        """Stop fetching and wait for the commit of all that was fetched; the group waits for us."""
+        """Wait for the commit of all that was fetched; the group waits for us.
+
+        The client has begun the reassignment before it calls this, and from
+        then on returns no records from a poll until there is a new assignment.
+        """
         self._assigned = frozenset()
-        # A fetch under way may still return records: it is waited for, then its frames are.
-        async with self._fetching:
-            pass
         async with self._changed:
             await self._changed.wait_for(lambda: self._in_flight == 0)
 
@@ -83,10 +84,4 @@ class Partitions(ConsumerRebalanceListener):
         """Begin to fetch."""
         async with self._changed:
             self._assigned = frozenset(assigned)
-            self._changed.notify_all()
-
-    async def _move(self, frames: int) -> None:
-        async with self._changed:
-            self._in_flight += frames
-            self._metrics.in_flight.set(self._in_flight)
             self._changed.notify_all()

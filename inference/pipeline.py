@@ -21,7 +21,7 @@ from stream.records import InRecord
 _log = logging.getLogger(__name__)
 
 POLL_MS = 100
-"""Longest wait for records; also how long a stop or a rebalance may have to wait for the fetch under way."""
+"""Longest wait for records; also how long a stop may have to wait for the fetch under way."""
 
 
 @dataclass(slots=True)
@@ -148,20 +148,16 @@ class FramePipeline:
         """Take what lies ready, at most ``room`` records, and count them as on the way."""
         if room == 0:
             return []
-        async with self._partitions.fetch() as allowed:
-            if not allowed:
-                return []
-            try:
-                polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=min(room, self._max_batch))
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                _log.warning("frames cannot be fetched now: %s", error)
-                await asyncio.sleep(POLL_MS / 1000)
-                return []
-            records: list[InRecord] = [record for part in polled.values() for record in part]
-            if records:
-                await self._partitions.add(len(records))
+        try:
+            polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=min(room, self._max_batch))
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            _log.warning("frames cannot be fetched now: %s", error)
+            await asyncio.sleep(POLL_MS / 1000)
+            return []
+        records: list[InRecord] = [record for part in polled.values() for record in part]
+        self._partitions.add(len(records))
         self._report_lag(records)
         return records
 
