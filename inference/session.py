@@ -17,7 +17,6 @@ from schemas.events import ModelVersion
 # Its names are not exported in a way that type checkers accept.
 _ORT: Any = onnxruntime
 
-INPUT = "x"
 OUTPUTS = ("mask", "confidence", "entropy")
 _DTYPES = (np.uint8, np.float32, np.float32)
 
@@ -58,6 +57,7 @@ class ModelSession:
         self.version = version
         self._session = session
         self._keep = keep
+        self._input = session.get_inputs()[0].name
 
     def run(self, images: NDArray[np.float32]) -> Predictions:
         """Judge a batch; thread-safe, and other Python threads run meanwhile.
@@ -67,7 +67,7 @@ class ModelSession:
         images : (N, H, W) float32
             Prepared frames; H and W are multiples of the version's ``size_multiple``.
         """
-        mask, confidence, entropy = self._session.run(list(OUTPUTS), {INPUT: images[:, None]})
+        mask, confidence, entropy = self._session.run(list(OUTPUTS), {self._input: images[:, None]})
         return Predictions(mask, confidence, entropy)
 
 
@@ -106,6 +106,8 @@ class SessionLoader:
                 options = self._options()
                 options.add_external_initializers(list(arrays), values)
                 native = _ORT.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+                if len(native.get_inputs()) != 1:
+                    raise _refused(version, f"the graph has {len(native.get_inputs())} inputs, not one")
             except (SafetensorError, OSError, ValueError, RuntimeError) as error:
                 raise _refused(version, error) from error
             except Exception as error:

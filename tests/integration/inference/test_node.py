@@ -28,7 +28,7 @@ async def test_every_frame_is_judged_once(settings: InferenceSettings, outside: 
         await outside.publish(number, f"weld-{number % 3}", defect=number % 2 == 0)
     async with running(settings):
         await outside.until(JUDGEMENTS, 40)
-    outside.assert_judged_once()
+    await outside.assert_judged_once()
     by_id = {judgement.frame_id: judgement for judgement in outside.judgements()}
     seen = by_id["weld-0-0"]
     assert (seen.model.version, seen.classes, seen.flagged) == (1, settings.classes.codes, True)
@@ -59,7 +59,7 @@ async def test_waits_for_the_first_model_and_loses_nothing(settings: InferenceSe
         metrics = (await outside.status(node, "/metrics"))[1]
         assert 'weldstream_inference_frames_total{outcome="judged"} 5.0' in metrics
         assert "weldstream_inference_model_version 1.0" in metrics
-    outside.assert_judged_once()
+    await outside.assert_judged_once()
 
 
 async def test_bad_frames_become_dead_letters_and_the_next_is_judged(
@@ -84,7 +84,7 @@ async def test_bad_frames_become_dead_letters_and_the_next_is_judged(
         await outside.until(JUDGEMENTS, 2)
         text = (await outside.status(node, "/metrics"))[1]
         assert f'weldstream_inference_frames_total{{outcome="dead_letter"}} {float(len(bad))}' in text
-    outside.assert_judged_once()
+    await outside.assert_judged_once()
     letters = outside.dead_letters()
     assert sorted(letter.original.value or b"" for letter in letters) == sorted(r.value or b"" for r in bad)
     assert all(letter.message and letter.topic == topic for letter in letters)
@@ -109,7 +109,7 @@ async def test_random_records_never_stop_the_stream(settings: InferenceSettings,
         await outside.publish(0)
         await outside.until(DEAD_LETTERS, len(noise))
         await outside.until(JUDGEMENTS, 1)
-    outside.assert_judged_once()
+    await outside.assert_judged_once()
 
 
 async def test_swaps_under_load_lose_nothing_and_judge_nothing_twice(
@@ -130,7 +130,7 @@ async def test_swaps_under_load_lose_nothing_and_judge_nothing_twice(
         await acquisition
         await outside.until(JUDGEMENTS, 300)
         assert node.slot.current is not None
-    outside.assert_judged_once()
+    await outside.assert_judged_once()
     judgements = outside.judgements()
     assert len({j.model.version for j in judgements}) > 3
     for judgement in judgements:
@@ -189,7 +189,7 @@ async def test_a_bad_release_leaves_the_old_model_serving(
         "unreadable": "missing_header",
     }
     assert letter.reason == expected[fault]
-    outside.assert_judged_once()
+    await outside.assert_judged_once()
 
 
 async def test_an_announcement_that_is_not_newer_is_ignored(settings: InferenceSettings, outside: Outside) -> None:
@@ -221,7 +221,7 @@ async def test_an_orderly_restart_loses_nothing_and_judges_nothing_twice(
     await acquisition
     async with running(settings):
         await outside.until(JUDGEMENTS, 200)
-    outside.assert_judged_once()
+    await outside.assert_judged_once()
 
 
 async def test_a_rebalance_loses_nothing_and_judges_nothing_twice(
@@ -244,7 +244,7 @@ async def test_a_rebalance_loses_nothing_and_judges_nothing_twice(
             await outside.until(JUDGEMENTS, before + 50)
         await acquisition
         await outside.until(JUDGEMENTS, 300)
-    outside.assert_judged_once()
+    await outside.assert_judged_once()
 
 
 async def test_a_pinned_shadow_sees_all_frames_and_only_judges(settings: InferenceSettings, outside: Outside) -> None:
@@ -272,5 +272,5 @@ async def test_a_pinned_shadow_sees_all_frames_and_only_judges(settings: Inferen
         await eventually(lambda: node.metrics.frames.labels("judged")._value.get() == 20)
         assert node.slot.current is not None
         assert node.slot.current.version.model.version == 1
-    outside.assert_judged_once()
+    await outside.assert_judged_once()
     assert len(outside.records[ALERTS.name]) == 1
