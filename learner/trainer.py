@@ -177,7 +177,7 @@ class Trainer:
                     msg = f"loss {float(loss.detach())} at step {len(losses)} is not finite"
                     raise DivergedError(msg)
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(loss)
                 optimizer.step()
                 losses.append(float(loss.detach()))
         finally:

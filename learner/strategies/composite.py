@@ -56,6 +56,7 @@ class Strategy:
         parameters: Sequence[nn.Parameter],
         optimizer: Optimizer,
         loss: LossFunction,
+        *,
         rehearsal: Rehearsal,
         projection: Projection | None = None,
         penalties: Sequence[Penalty] = NO_PENALTIES,
@@ -160,18 +161,22 @@ class Strategy:
         logits = self._model(joined.images)
         per_sample = self._loss(logits, joined.targets)
         means = dict(
-            zip(groups, (part.mean() for part in per_sample.split([len(b) for b in groups.values()])), strict=True)
+            zip(
+                groups,
+                (part.mean() for part in torch.split(per_sample, [len(b) for b in groups.values()])),
+                strict=True,
+            )
         )
         total = torch.stack([means[name] * share[name] for name in groups]).sum()
         penalised = bool(self._penalties) and _NEW in groups
         self._gradients.collect_into(row)
-        total.backward(retain_graph=penalised)
+        torch.autograd.backward(total, retain_graph=penalised)
         penalty = 0.0
         if penalised:
             batch = groups[_NEW]
             extra = torch.stack([p.loss(self._model, batch, logits[: len(batch)]) for p in self._penalties]).sum()
             self._gradients.collect_into(penalty_row)
-            extra.backward()
+            torch.autograd.backward(extra)
             penalty = float(extra.detach())
         return {name: float(mean.detach()) for name, mean in means.items()}, penalty
 

@@ -24,7 +24,8 @@ class GradientRows:
             msg = "there is no parameter to learn"
             raise ValueError(msg)
         self._parameters = tuple(parameters)
-        self._size = sum(p.numel() for p in self._parameters)
+        self._sizes = [p.numel() for p in self._parameters]
+        self._size = sum(self._sizes)
         self._rows = torch.zeros(0, self._size)
 
     def reset(self, groups: int) -> None:
@@ -46,5 +47,5 @@ class GradientRows:
         self._point_at(gradient)
 
     def _point_at(self, flat: Tensor) -> None:
-        for parameter, part in zip(self._parameters, flat.split([p.numel() for p in self._parameters]), strict=True):
+        for parameter, part in zip(self._parameters, torch.split(flat, self._sizes), strict=True):
             parameter.grad = part.view_as(parameter)

@@ -47,4 +47,12 @@ def make_strategy(
 ) -> Strategy:
     """Compose a strategy; the parameters are as of :class:`~learner.strategies.composite.Strategy`."""
     parts = parts_of(config)
-    return Strategy(model, parameters, optimizer, loss, parts.rehearsal, parts.projection, parts.penalties)
+    return Strategy(
+        model,
+        parameters,
+        optimizer,
+        loss,
+        rehearsal=parts.rehearsal,
+        projection=parts.projection,
+        penalties=parts.penalties,
+    )
