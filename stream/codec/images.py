@@ -146,6 +146,8 @@ def _check_png(data: bytes, limits: FrameLimits) -> None:
 def _decode_with_pillow(data: bytes, kind: str, limits: FrameLimits) -> Pixels:
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
+            if (count := getattr(image, "n_frames", 1)) != 1:
+                raise BadPayloadError(f"the {kind} file holds {count} images; a frame is one")  # noqa: TRY301
             dtype = image_dtype(image, kind, limits)
             # A copy, because the array must be writable and in native byte order.
             return cast("Pixels", np.array(image).astype(dtype, copy=False))
@@ -160,8 +162,6 @@ def _decode_with_pillow(data: bytes, kind: str, limits: FrameLimits) -> Pixels:
 def image_dtype(image: Image.Image, kind: str, limits: FrameLimits) -> str:
     """Return the dtype of an image whose pixels have not been decoded yet."""
     _check_size(image.height, image.width, limits)
-    if (count := getattr(image, "n_frames", 1)) != 1:
-        raise BadPayloadError(f"the {kind} file holds {count} images; a frame is one")
     dtype = _MODES.get(image.mode)
     if dtype is None:
         raise BadPayloadError(

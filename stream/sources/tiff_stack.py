@@ -1,6 +1,8 @@
 """A TIFF file with one image for each frame."""
 
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +33,8 @@ class TiffStack:
     def __init__(self, path: Path, acquisition: Acquisition) -> None:
         self.path = path
         self.acquisition = acquisition
-        try:
-            with Image.open(path, formats=["TIFF"]) as image:
-                self._count = int(getattr(image, "n_frames", 1))
-        except (OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise BadPayloadError(f"{path}: the TIFF file cannot be read: {error}") from error
+        with _named(path), Image.open(path, formats=["TIFF"]) as image:
+            self._count = int(getattr(image, "n_frames", 1))
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -43,14 +42,25 @@ class TiffStack:
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Yield the images as frames; the file stays open meanwhile."""
-        try:
-            with Image.open(self.path, formats=["TIFF"]) as image:
-                for index in range(self._count):
+        with self.path.open("rb") as file:
+            with _named(self.path):
+                image = Image.open(file, formats=["TIFF"])
+            for index in range(self._count):
+                with _named(self.path):
                     image.seek(index)
                     dtype = image_dtype(image, "TIFF", FILE_LIMITS)
                     pixels = np.array(image).astype(dtype, copy=False)
-                    yield SourceFrame(self.acquisition.frame(index), pixels, None)
-        except BadRecordError as error:
-            raise type(error)(f"{self.path}: {error}") from error
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise BadPayloadError(f"{self.path}: the TIFF file cannot be read: {error}") from error
+                yield SourceFrame(self.acquisition.frame(index), pixels, None)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in every error; Pillow only warns where a directory of the file is cut."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            yield
+    except BadRecordError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError, EOFError, UserWarning) as error:
+        raise BadPayloadError(f"{path}: the TIFF file cannot be read: {error}") from error
