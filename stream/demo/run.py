@@ -117,7 +117,7 @@ class Run:
     async def _send_all(self, producer: AIOKafkaProducer, exam: Iterator[Shown]) -> None:
         """Send an exam no faster than it is judged, so that it does not hold up the stream behind it."""
         for shown in exam:
-            while self.ledger.open() > self.settings.exam_in_flight:
+            while self.ledger.open() > self.settings.exam_in_flight:  # noqa: ASYNC110 - polled, not signalled
                 await asyncio.sleep(0.02)
             await self._send(producer, shown)
 
@@ -127,7 +127,9 @@ class Run:
             msg = f"frame {shown.scan.frame.frame_id} has no mask to score against"
             raise ValueError(msg)
         frame = shown.scan.frame.model_copy(update={"time": now()})
-        self.ledger.publish(frame.frame_id, Published(frame.domain, shown.held_out, shown.exam, mask))
+        self.ledger.publish(
+            frame.frame_id, Published(frame.domain, held_out=shown.held_out, exam=shown.exam, mask=mask)
+        )
         record = encode_frame(frame, shown.scan.pixels, topic=self.kafka.topic(FRAMES), source=SOURCE)
         await send(producer, record)
 

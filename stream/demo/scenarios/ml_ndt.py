@@ -1,4 +1,4 @@
-"""Real phased-array B-scans of a butt weld (Virkkunen et al., ML-NDT), after simulated welds that teach the first model.
+"""Real phased-array B-scans of a butt weld (Virkkunen et al., ML-NDT), after simulated welds that teach the model.
 
 Ten frames of one weld prove that real data loads, flows, is judged, flagged,
 labelled and learned; they are too few to claim accuracy.

@@ -113,13 +113,14 @@ class Tiles:
     def stream(self, domain: int) -> Iterator[Shown]:
         """Yield the tiles of an exposure, held-out ones of the exposures up to it among them."""
         labelled = itertools.cycle(self._learned[domain])
-        held_out = itertools.cycle(itertools.chain.from_iterable(self._held_out[: domain + 1]))
+        # A tile of each exposure in turn.
+        held_out = itertools.chain.from_iterable(zip(*map(itertools.cycle, self._held_out[: domain + 1]), strict=True))
         owed = 0.0
         for number in itertools.count():
             owed += self._share
             hold = owed >= 1
             owed -= hold
-            yield Shown(self._scan(next(held_out if hold else labelled), f"stream-{number}"), held_out=hold)
+            yield Shown(self._scan(next(held_out if hold else labelled), f"stream-{domain}-{number}"), held_out=hold)
 
     def exam(self, domain: int, exam: str) -> Iterator[Shown]:
         """Yield the held-out tiles of an exposure."""
