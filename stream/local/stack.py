@@ -105,6 +105,7 @@ class LocalStack:
             "WELDSTREAM_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "WELDSTREAM_REDIS__URL": self.redis.url,
             "WELDSTREAM_REGISTRY__URI": self.registry_settings.uri,
+            "WELDSTREAM_CHECKPOINT__FOLDER": str(self.folder / "learner"),
         }
 
     def start(self) -> Self:

@@ -58,6 +58,7 @@ def test_settings_are_built_from_the_environment(service: str, monkeypatch: pyte
     assert settings.registry.uri == "/var/lib/weldstream/registry"
     assert (settings.http.host, settings.http.port) == ("0.0.0.0", 8000)
     if service == "learner":
+        assert str(settings.checkpoint.folder) == "/var/lib/weldstream/state"
         assert settings.redis.url.get_secret_value() == "redis://redis:6379/0"
 
 
@@ -91,6 +92,11 @@ def test_ports_are_open_on_this_machine_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_learner_keeps_its_state_on_a_volume() -> None:
+    folder = variables("learner")["WELDSTREAM_CHECKPOINT__FOLDER"]
+    assert f"learner:{folder}" in SERVICES["learner"]["volumes"]
 
 
 def test_mounts_exist() -> None:

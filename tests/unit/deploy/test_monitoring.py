@@ -11,7 +11,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from inference.metrics import InferenceMetrics
-from learner.metrics import LearnerMetrics
+from learner.telemetry import LearnerMetrics
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "dashboards" / "weldstream.json").read_text())
