@@ -1,0 +1,167 @@
+"""Training steps off the event loop, with memory draws made while the step before runs."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import TypeVar
+
+import torch
+
+from learner.settings import TrainingSettings
+from learner.state import State
+from learner.strategies import DivergedError, StepReport
+from learner.telemetry import LearnerMetrics
+from learner.trainer import Trainer
+from memory.samples import Sample
+from memory.sampling import Balanced, Policy
+
+T = TypeVar("T")
+Draw = Callable[[Policy], Awaitable[list[Sample]]]
+
+_CONSOLIDATION = 32
+"""Samples of a domain on which its end is consolidated."""
+
+
+class Learning:
+    """Learns groups of new labels with rehearsal.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Used in the executor's thread only.
+    draw : callable
+        Draws from the memory; waits where Redis is away.
+    settings : TrainingSettings
+        Sizes and numbers of steps.
+    executor : Executor
+        Of one thread.
+    metrics : LearnerMetrics
+        Shows the steps.
+    domains : sequence of str
+        Domains known already, oldest first; the last is the current one.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        draw: Draw,
+        settings: TrainingSettings,
+        executor: Executor,
+        metrics: LearnerMetrics,
+        domains: Sequence[str] = (),
+    ) -> None:
+        self.trainer = trainer
+        self._draw = draw
+        self._settings = settings
+        self._executor = executor
+        self._metrics = metrics
+        self._domains = list(domains)
+        self._idle_steps = 0.0
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Domains seen, in the order in which they were last begun; the last is the current one."""
+        return tuple(self._domains)
+
+    @property
+    def can_rehearse(self) -> bool:
+        """Whether idle steps are left that labels have paid for."""
+        return self._idle_steps >= 1.0 and bool(self._domains)
+
+    async def enter(self, domain: str) -> None:
+        """Make a domain the current one; consolidate the one before when this one is new."""
+        if self._domains and self._domains[-1] == domain:
+            return
+        if domain in self._domains:
+            self._domains.remove(domain)
+        elif self._domains:
+            samples = await self._draw(Balanced({self._domains[-1]: _CONSOLIDATION}))
+            await self._run(lambda: self.trainer.end_domain(_by_domain(samples)))
+        self._domains.append(domain)
+        await self._run(lambda: self.trainer.begin_domain(domain))
+
+    async def learn(self, new: Sequence[Sample]) -> bool:
+        """Learn labels of one domain; False if the loss was not finite and nothing was learned."""
+        await self.enter(new[0].domain)
+        steps = max(1, math.ceil(self._settings.steps_per_label * len(new)))
+        self._idle_steps += self._settings.idle_steps_per_label * len(new)
+        return await self._steps(new, steps, "new")
+
+    async def rehearse(self) -> None:
+        """Take one step on the memory alone."""
+        self._idle_steps -= 1.0
+        await self._steps((), 1, "idle")
+
+    async def pretrain(self, samples: Sequence[Sample], steps: int, batch_size: int, seconds: float) -> list[float]:
+        """Train a first model within a time; batch statistics are learned here only."""
+        ends = time.monotonic() + seconds
+
+        def train() -> list[float]:
+            return self.trainer.pretrain(samples, steps, batch_size, lambda _: time.monotonic() >= ends)
+
+        for domain in dict.fromkeys(s.domain for s in samples):
+            await self.enter(domain)
+        return await self._run(train)
+
+    async def reset(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Continue from other weights, with an optimiser that has no memory of those before."""
+        await self._run(lambda: load_weights(self.trainer, tensors))
+
+    async def _steps(self, new: Sequence[Sample], steps: int, kind: str) -> bool:
+        drawn = await self._batch(new)
+        for left in reversed(range(steps)):
+            current, past = drawn
+            if not current:
+                return True
+            following = asyncio.create_task(self._batch(new)) if left else None
+            began = time.perf_counter()
+            try:
+                report: StepReport = await self._run(partial(self.trainer.step, current, past))
+            except DivergedError:
+                if following:
+                    await following
+                return False
+            self._metrics.steps.labels(kind).inc()
+            self._metrics.step_seconds.observe(time.perf_counter() - began)
+            self._metrics.loss.set(report.loss)
+            self._metrics.violated.inc(len(report.violated))
+            if following:
+                drawn = await following
+        return True
+
+    async def _batch(self, new: Sequence[Sample]) -> tuple[list[Sample], dict[str, list[Sample]]]:
+        """Return the samples of the current domain, new ones first, and those of each past domain."""
+        current = self._domains[-1]
+        fill = max(0, self._settings.batch_size - len(new))
+        counts = dict.fromkeys(self._domains[:-1], self._settings.replay_per_domain) | {current: fill}
+        counts = {domain: count for domain, count in counts.items() if count}
+        drawn = _by_domain(await self._draw(Balanced(counts)) if counts else [])
+        return [*new, *drawn.pop(current, [])], drawn
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def load_weights(trainer: Trainer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put weights into a trainer and forget its optimiser's moments, which belong to others."""
+    state = trainer.state()
+    trainer.restore(
+        State.join(
+            {
+                "model": State({**state.part("model").tensors, **tensors}),
+                "optimizer": State(),
+                "strategy": state.part("strategy"),
+                "trainer": state.part("trainer"),
+            }
+        )
+    )
+
+
+def _by_domain(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    result: dict[str, list[Sample]] = {}
+    for sample in samples:
+        result.setdefault(sample.domain, []).append(sample)
+    return result

@@ -1,0 +1,87 @@
+"""What serves now, and the judgement on what may serve next."""
+
+import copy
+import time
+from collections.abc import Sequence
+
+from torch import nn
+
+from learner.model import build_model
+from learner.release_gate import ReleaseGate
+from learner.releaser import Releaser
+from learner.scores import FrameScores, frozen_copy, gate_sets
+from learner.settings import LearnerSettings
+from memory.registry import ModelRegistry
+from memory.samples import Sample
+from schemas.events import GateVerdict, ModelVersion
+
+
+class Served:
+    """The serving version and its parent, with what both make of frames. Blocking.
+
+    Parameters
+    ----------
+    settings : LearnerSettings
+        Architecture, classes and gate.
+    registry, releaser : ModelRegistry, Releaser
+        Where versions come from.
+    """
+
+    def __init__(self, settings: LearnerSettings, registry: ModelRegistry, releaser: Releaser) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._releaser = releaser
+        self._gate = ReleaseGate(settings.gate, settings.classes)
+        self.version: ModelVersion | None = None
+        self._scores: FrameScores | None = None
+        self._parent: FrameScores | None = None
+
+    @property
+    def number(self) -> int | None:
+        """Number of the serving version."""
+        return self.version.model.version if self.version else None
+
+    @property
+    def scores(self) -> FrameScores:
+        """What the serving version makes of frames."""
+        assert self._scores is not None
+        return self._scores
+
+    def take(self, version: ModelVersion) -> None:
+        """Make a version of the registry the serving one."""
+        self.version, self._scores, self._parent = version, self._load(version), None
+
+    def succeed(self, version: ModelVersion, scores: FrameScores) -> None:
+        """Make a version that was just released the serving one."""
+        self.version, self._scores, self._parent = version, scores, self._scores
+
+    def parent(self) -> FrameScores:
+        """Return what the serving version's parent makes of frames, reading its weights where needed."""
+        assert self.version is not None
+        assert self.version.parent is not None
+        if self._parent is None:
+            self._parent = self._load(self._registry.get(self.version.parent))
+        return self._parent
+
+    def freeze(self, model: nn.Module) -> FrameScores:
+        """Return the scores of a copy of a network, to be judged while the original may go on."""
+        clone = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+        return self._scores_of(clone)
+
+    def judge(
+        self, candidate: FrameScores, golden: Sequence[Sample], newest: Sequence[Sample], past: Sequence[Sample]
+    ) -> GateVerdict:
+        """Judge a candidate against the serving version, whose counts are remembered."""
+        sets = gate_sets(golden, newest, past)
+        began = time.perf_counter()
+        ours, theirs = candidate.by_set(sets), self.scores.by_set(sets)
+        seconds = time.perf_counter() - began
+        self.scores.keep(s.label_id for samples in sets.values() for s in samples)
+        return self._gate.judge(theirs, ours, seconds)
+
+    def _load(self, version: ModelVersion) -> FrameScores:
+        model = build_model(self._settings.model.model_copy(update={"pretrained": False}), len(self._settings.classes))
+        return self._scores_of(frozen_copy(model, self._releaser.tensors(version)))
+
+    def _scores_of(self, model: nn.Module) -> FrameScores:
+        return FrameScores(model, len(self._settings.classes), self._settings.model.size_multiple)

@@ -1,0 +1,129 @@
+"""Everything that can be set of the learner process."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from learner.model import ModelConfig
+from learner.release_gate import GateConfig
+from learner.strategies import StrategyConfig
+from learner.strategies.gem import GemConfig
+from learner.trainer import TrainerConfig
+from schemas.classes import ClassTable
+from schemas.settings import HttpSettings, KafkaSettings, ProcessSettings, RedisSettings, RegistrySettings, Section
+
+MIB = 1024 * 1024
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class IntakeSettings(Section):
+    """How labels are read."""
+
+    group_id: str = Field("weldstream-learner", min_length=1, description="Kafka consumer group; shows the lag.")
+    max_frame_bytes: Count = Field(4 * MIB, description="Largest image of a label, encoded.")
+    max_frame_pixels: Count = Field(4 * MIB, description="Most pixels of a label's frame.")
+    max_pending: Count = Field(256, description="Labels that wait to be learned before fetching pauses.")
+    known_labels: Count = Field(20_000, description="Newest label ids remembered against repetitions.")
+
+
+class HoldoutSettings(Section):
+    """Which labels are never trained on."""
+
+    share: Fraction = Field(0.2, description="Share of each domain that is held out.")
+    unit: Literal["weld", "label"] = Field(
+        "weld", description="Whole welds are held out, or single labels where a domain has few welds."
+    )
+    seed: int = Field(0, description="Seed of the choice.")
+
+
+class MemorySettings(Section):
+    """Bounds of what is kept in Redis."""
+
+    samples: Count = Field(1000, description="Samples kept for rehearsal, over all domains.")
+    bytes: Count = Field(512 * MIB, description="Bytes of them.")
+    validation_samples: Count = Field(128, description="Held-out samples kept, over all domains.")
+    validation_bytes: Count = Field(64 * MIB, description="Bytes of them.")
+    seed: int = Field(0, description="Seed of the admissions.")
+
+
+class TrainingSettings(Section):
+    """How labels are learned."""
+
+    labels_per_step: Count = Field(8, description="Most new labels learned together.")
+    batch_size: Count = Field(8, description="Samples of the current domain in a step: new ones first.")
+    replay_per_domain: Annotated[int, Field(ge=0)] = Field(4, description="Samples of each past domain in a step.")
+    steps_per_label: Annotated[float, Field(gt=0)] = Field(1.0, description="Steps for each new label, at least one.")
+    idle_steps_per_label: Annotated[float, Field(ge=0)] = Field(
+        2.0, description="Further rehearsal steps each label pays for while no new one waits."
+    )
+    threads: Count = Field(1, description="Threads of torch.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network learns.")
+
+
+class ReleaseSettings(Section):
+    """When a candidate is made."""
+
+    labels: Count = Field(16, description="Labels learned since the last attempt.")
+    seconds: Annotated[float, Field(gt=0)] = Field(
+        5.0, description="Or seconds since the last attempt, with a label learned."
+    )
+    parity_frames: Count = Field(2, description="Frames on which torch and onnxruntime must agree.")
+    rollback_window: Count = Field(8, description="Newest labels on which a release is compared with its parent.")
+    rollback_margin: Fraction = Field(0.1, description="How much worse than its parent its Dice may be there.")
+
+
+class EvaluationSettings(Section):
+    """How many samples the gate judges; all of them should take about a second."""
+
+    golden: Annotated[int, Field(ge=0)] = Field(8, description="Samples of the golden set.")
+    newest: Annotated[int, Field(ge=0)] = Field(8, description="Newest labels held out.")
+    past_per_domain: Annotated[int, Field(ge=0)] = Field(4, description="Held-out samples of each past domain.")
+
+
+class CheckpointSettings(Section):
+    """Where training state is kept."""
+
+    folder: Path = Field(Path(".weldstream/learner"), description="Folder of checkpoints and of cached models.")
+    every_labels: Count = Field(32, description="Labels learned between checkpoints, beside one at each release.")
+    keep: Count = Field(3, description="Checkpoints kept.")
+
+
+class BootstrapSettings(Section):
+    """How the first model is trained."""
+
+    labels: Count = Field(64, description="Labels after which a learner without a model trains its first one.")
+    seconds: Annotated[float, Field(gt=0)] = Field(80.0, description="Longest training.")
+    steps: Count = Field(300, description="Most steps.")
+    batch_size: Count = Field(8, description="Crops in a step.")
+
+
+class LearnerSettings(ProcessSettings):
+    """Settings of ``python -m learner.app``."""
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings, description="Kafka.")
+    redis: RedisSettings = Field(default_factory=RedisSettings, description="Redis.")
+    registry: RegistrySettings = Field(default_factory=RegistrySettings, description="Model registry.")
+    http: HttpSettings = Field(default_factory=HttpSettings, description="Health and metrics endpoint.")
+    classes: ClassTable = Field(default_factory=ClassTable, description="Classes of the deployment.")
+    model: ModelConfig = Field(default_factory=ModelConfig, description="The network.")
+    strategy: StrategyConfig = Field(default_factory=GemConfig, description="How a step is made.")
+    trainer: TrainerConfig = Field(default_factory=TrainerConfig, description="Rates, loss and crops.")
+    intake: IntakeSettings = Field(default_factory=IntakeSettings, description="How labels are read.")
+    holdout: HoldoutSettings = Field(default_factory=HoldoutSettings, description="What is never trained on.")
+    memory: MemorySettings = Field(default_factory=MemorySettings, description="Bounds of the memories.")
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="How labels are learned.")
+    release: ReleaseSettings = Field(default_factory=ReleaseSettings, description="When a candidate is made.")
+    gate: GateConfig = Field(default_factory=GateConfig, description="When a candidate is refused.")
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings, description="What the gate judges.")
+    checkpoint: CheckpointSettings = Field(default_factory=CheckpointSettings, description="Where state is kept.")
+    bootstrap: BootstrapSettings = Field(default_factory=BootstrapSettings, description="The first model.")
+    seed: int = Field(0, description="Seed of weights, crops and draws.")
+
+    @model_validator(mode="after")
+    def _first_model_fits_the_queue(self) -> Self:
+        if self.bootstrap.labels > self.intake.max_pending:
+            msg = "bootstrap.labels must not exceed intake.max_pending: fetching would pause before the first model"
+            raise ValueError(msg)
+        return self
