@@ -162,6 +162,7 @@ class Trainer:
         optimizer = torch.optim.AdamW(
             parameters, lr=self._config.pretrain_learning_rate, weight_decay=self._config.weight_decay, fused=True
         )
+        showing = _by_class(samples)
         losses: list[float] = []
         self._model.train()
         try:
@@ -170,8 +171,7 @@ class Trainer:
                 optimizer.param_groups[0]["lr"] = self._config.pretrain_learning_rate * (
                     0.1 + 0.45 * (1.0 + np.cos(np.pi * progress))
                 )
-                chosen = self._rng.choice(len(samples), size=batch_size, replace=len(samples) < batch_size)
-                batch = self._cropper.batch([samples[i] for i in chosen])
+                batch = self._cropper.batch(self._draw(samples, showing, batch_size))
                 loss = self._loss(self._model(batch.images), batch.targets).mean()
                 if not torch.isfinite(loss):
                     msg = f"loss {float(loss.detach())} at step {len(losses)} is not finite"
@@ -183,6 +183,16 @@ class Trainer:
         finally:
             self._model.eval()
         return losses
+
+    def _draw(self, samples: Sequence[Labelled], showing: Sequence[Sequence[int]], count: int) -> list[Labelled]:
+        """Draw frames; the configured share shows a defect, all classes as often as each other."""
+        drawn = []
+        for _ in range(count):
+            pool: Sequence[int] = range(len(samples))
+            if showing and self._rng.random() < self._config.crops.defect_share:
+                pool = showing[self._rng.integers(len(showing))]
+            drawn.append(samples[pool[self._rng.integers(len(pool))]])
+        return drawn
 
     def state(self) -> State:
         """Return all that the next step depends on: copies, safe to write while training goes on."""
@@ -228,3 +238,13 @@ class Trainer:
 
 def _copy(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().clone()
+
+
+def _by_class(samples: Sequence[Labelled]) -> list[list[int]]:
+    """Return for each defect class that is shown the indices of the samples that show it."""
+    showing: dict[int, list[int]] = {}
+    for i, sample in enumerate(samples):
+        for value in np.unique(sample.mask):
+            if value:
+                showing.setdefault(int(value), []).append(i)
+    return [showing[value] for value in sorted(showing)]

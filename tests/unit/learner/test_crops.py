@@ -33,7 +33,7 @@ def test_frames_are_standardised_before_they_are_cut() -> None:
     cropper = Cropper(CropConfig(size=32, defect_share=0.0, **STILL), np.random.default_rng(0), CPU)
     batch = cropper.batch([sample] * 50)
     spread = batch.images.std(dim=(1, 2, 3))
-    assert spread.min() < 0.5  # a crop of noise alone keeps its small amplitude
+    assert spread.min() < 0.9  # a crop of noise alone, standardised by itself, would spread by 1
 
 
 def test_a_frame_smaller_than_a_crop_is_padded() -> None:
