@@ -190,8 +190,8 @@ class Trainer:
         for _ in range(count):
             pool: Sequence[int] = range(len(samples))
             if showing and self._rng.random() < self._config.crops.defect_share:
-                pool = showing[self._rng.integers(len(showing))]
-            drawn.append(samples[pool[self._rng.integers(len(pool))]])
+                pool = showing[int(self._rng.integers(len(showing)))]
+            drawn.append(samples[pool[int(self._rng.integers(len(pool)))]])
         return drawn
 
     def state(self) -> State:
