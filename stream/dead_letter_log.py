@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from schemas.errors import BadPayloadError
 from schemas.settings import KafkaSettings
 from schemas.topics import DEAD_LETTERS
-from stream.broker import make_consumer, make_producer, send_and_wait
+from stream.broker import make_admin, make_consumer, make_producer, send_and_wait
 from stream.dead_letters import DeadLetter, read_dead_letter, requeued
 
 
@@ -33,17 +33,12 @@ Select = Callable[[StoredLetter], bool]
 
 async def read_letters(kafka: KafkaSettings) -> AsyncGenerator[StoredLetter]:
     """Yield the dead letters that exist now, oldest first within a partition; strangers' records are left out."""
+    partitions = await _partitions(kafka)
+    if not partitions:
+        return
     consumer: Any = make_consumer(kafka)
     await consumer.start()
     try:
-        name = kafka.topic(DEAD_LETTERS)
-        partitions = [TopicPartition(name, p) for p in consumer.partitions_for_topic(name) or ()]
-        if not partitions:
-            # Not assigned, not subscribed: the client knows only of topics that it asked for.
-            await consumer.topics()
-            partitions = [TopicPartition(name, p) for p in consumer.partitions_for_topic(name) or ()]
-        if not partitions:
-            return
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
         ends = await consumer.end_offsets(partitions)
@@ -62,6 +57,20 @@ async def read_letters(kafka: KafkaSettings) -> AsyncGenerator[StoredLetter]:
                         continue
     finally:
         await consumer.stop()
+
+
+async def _partitions(kafka: KafkaSettings) -> list[TopicPartition]:
+    """Return the topic's partitions; none where nobody has created it yet."""
+    name = kafka.topic(DEAD_LETTERS)
+    admin: Any = make_admin(kafka)
+    try:
+        await admin.start()
+        if name not in await admin.list_topics():
+            return []
+        (described,) = await admin.describe_topics([name])
+    finally:
+        await admin.close()
+    return [TopicPartition(name, partition["partition"]) for partition in described["partitions"]]
 
 
 async def list_letters(kafka: KafkaSettings, select: Select, limit: int) -> list[StoredLetter]:
