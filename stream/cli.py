@@ -8,7 +8,9 @@ from pydantic import ValidationError
 
 from schemas.errors import WeldstreamError
 from stream.commands import deadletters, topics
+from stream.commands.demo import demo_command
 from stream.commands.replay import replay_command
+from stream.commands.up import up_command
 
 app = typer.Typer(
     name="weldstream",
@@ -16,6 +18,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo_command)
+app.command("up")(up_command)
 app.command("replay")(replay_command)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(topics.app, name="topics")

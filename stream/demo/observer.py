@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+import numpy as np
 from aiokafka.structs import RecordMetadata
 from faststream.kafka import KafkaBroker
 
@@ -44,7 +45,7 @@ def subscribe(
     limits = FrameLimits()
 
     def note(judgement: Judgement, role: str) -> None:
-        ledger.judge(judgement, decode_raster(judgement.mask, limits), role)
+        ledger.judge(judgement, np.asarray(decode_raster(judgement.mask, limits), dtype=np.uint8), role)
 
     @broker.subscriber(kafka.topic(JUDGEMENTS), auto_offset_reset="earliest")
     async def served(judgement: Judgement) -> None:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
@@ -23,11 +24,11 @@ from stream.demo.ledger import Ledger, Published
 from stream.demo.observer import subscribe
 from stream.demo.report import EXAM_END, exam_start
 from stream.demo.scenarios.base import Scenario, Shown
+from stream.demo.services import SHADOW_SUFFIX
 from stream.demo.settings import DemoSettings
 from stream.demo.view import Snapshot, View
 
 SOURCE = "/weldstream/demo"
-SHADOW_SUFFIX = "-frozen"
 RECENT_SECONDS = 5.0
 RECENT_HELD_OUT = 12
 VIEW_EVERY_SECONDS = 1.0
@@ -56,15 +57,15 @@ class Run:
         The broker; topics exist.
     view : View
         Shows the run while it goes on.
-    counters : callable
-        Returns the learner's counters ``(learned, refused)``.
+    refused : callable
+        Returns how many candidates were refused so far.
     """
 
     scenario: Scenario
     settings: DemoSettings
     kafka: KafkaSettings
     view: View
-    counters: Callable[[], tuple[int, int]]
+    refused: Callable[[], int]
     ledger: Ledger = field(init=False)
     phase: str = field(init=False, default="waiting")
     _began: float = field(init=False, default=0.0)
@@ -145,10 +146,10 @@ class Run:
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[AIOKafkaProducer]:
         broker = make_broker(self.kafka, client_id="demo-observer")
-        producer = make_producer(self.kafka, client_id="demo-acquisition")
+        producer: Any = make_producer(self.kafka, client_id="demo-acquisition")
 
         async def publish_label(label: LabelledFrame) -> RecordMetadata:
-            return await publish_labels(producer, self.kafka, label)
+            return await send_label(producer, self.kafka, label)
 
         inspector = OracleInspector(self.scenario.classes, self._truth, now)
         shadow = f"{self.kafka.topic(JUDGEMENTS)}{SHADOW_SUFFIX}"
@@ -176,7 +177,6 @@ class Run:
         elapsed = time.monotonic() - self._began
         recent = [s for at, s in ledger.latencies[-200:] if (now() - at).total_seconds() <= RECENT_SECONDS]
         latest = max(ledger.first_judged, default=0)
-        _, refused = self.counters()
         return Snapshot(
             elapsed_seconds=elapsed,
             total_seconds=self.settings.seconds_per_domain * len(self.scenario.domains),
@@ -185,7 +185,7 @@ class Run:
             latency_ms=float(np.median(recent)) * 1000 if recent else None,
             version=latest,
             swaps=max(len(ledger.first_judged) - 1, 0),
-            refused=refused,
+            refused=self.refused(),
             labels=len(ledger.answered),
             alerts=ledger.alerts.total(),
             dice={
@@ -195,9 +195,10 @@ class Run:
         )
 
 
-async def publish_labels(producer: AIOKafkaProducer, kafka: KafkaSettings, label: LabelledFrame) -> RecordMetadata:
+async def send_label(producer: AIOKafkaProducer, kafka: KafkaSettings, label: LabelledFrame) -> RecordMetadata:
     """Send a label and return where it lies in the labels topic."""
     record = encode_event(
         kafka.topic(LABELS), LABELS, label, key=label.frame.weld_id, event_id=label.label_id, source=SOURCE, time=now()
     )
-    return await (await send(producer, record))
+    position: RecordMetadata = await (await send(producer, record))
+    return position
