@@ -71,13 +71,11 @@ class ModelInstaller:
         """
         self._check(version)
         session = await asyncio.to_thread(self._build, version)
-        swapped = self._slot.swap(session, announced_at)
+        retired = self._slot.swap(session, announced_at)
         self._metrics.model_version.set(version.model.version)
         self._metrics.swaps.inc()
         _log.info("%s v%d serves", version.model.name, version.model.version)
-        # From here on the slot alone holds the session, so that it is really gone when it is replaced.
-        del session
-        await swapped
+        await retired
 
     def _check(self, version: ModelVersion) -> None:
         if version.preprocessing != VERSION:

@@ -75,7 +75,7 @@ Outcome = Computed | Rejected
 
 
 def compute(
-    items: Sequence[FrameJob | Rejected], serving_of: Mapping[str, Serving], max_batch: int
+    items: Sequence[FrameJob | Rejected], serving_of: Mapping[str, Serving], max_run: int
 ) -> tuple[list[Outcome], list[int]]:
     """Run the models over the frames; what is rejected already passes through.
 
@@ -99,8 +99,8 @@ def compute(
             groups[id(serving), item.image.shape].append(index)
     sizes: list[int] = []
     for members in groups.values():
-        for start in range(0, len(members), max_batch):
-            part = members[start : start + max_batch]
+        for start in range(0, len(members), max_run):
+            part = members[start : start + max_run]
             jobs = [job for index in part if isinstance(job := items[index], FrameJob)]
             outcomes.update(zip(part, _run(jobs, serving_of[jobs[0].decoded.frame.weld_id]), strict=True))
             sizes.append(len(part))

@@ -207,6 +207,7 @@ class InferenceNode:
             helpers=helpers,
             compute_thread=compute,
             max_batch=settings.serving.max_batch,
+            max_run=settings.serving.max_run,
             rng=self._rng,
         )
 

@@ -63,8 +63,8 @@ class FramePipeline:
         Gets lag and batch sizes.
     helpers, compute_thread : Executor
         Threads that decode and encode; the one thread that runs models.
-    max_batch : int
-        Most frames in a model run.
+    max_batch, max_run : int
+        Most frames in a batch, and in one model run.
     rng : random.Random
         Jitter of the attempts to reach the brokers.
     """
@@ -82,6 +82,7 @@ class FramePipeline:
         helpers: Executor,
         compute_thread: Executor,
         max_batch: int,
+        max_run: int,
         rng: random.Random,
     ) -> None:
         self._topic = topic
@@ -94,6 +95,7 @@ class FramePipeline:
         self._helpers = helpers
         self._compute_thread = compute_thread
         self._max_batch = max_batch
+        self._max_run = max_run
         self._rng = rng
         self._stopping = asyncio.Event()
         self._fetched: asyncio.Queue[_Fetched | None] = asyncio.Queue(maxsize=1)
@@ -167,7 +169,7 @@ class FramePipeline:
             welds = {item.decoded.frame.weld_id for item in batch.items if isinstance(item, FrameJob)}
             with self._slot.lease(welds) as serving_of:
                 outcomes, sizes = await loop.run_in_executor(
-                    self._compute_thread, compute, batch.items, serving_of, self._max_batch
+                    self._compute_thread, compute, batch.items, serving_of, self._max_run
                 )
             for size in sizes:
                 self._metrics.batch_size.observe(size)

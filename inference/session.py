@@ -106,8 +106,6 @@ class SessionLoader:
                 options = self._options()
                 options.add_external_initializers(list(arrays), values)
                 native = _ORT.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-                if len(native.get_inputs()) != 1:
-                    raise _refused(version, f"the graph has {len(native.get_inputs())} inputs, not one")
             except (SafetensorError, OSError, ValueError, RuntimeError) as error:
                 raise _refused(version, error) from error
             except Exception as error:
@@ -115,6 +113,8 @@ class SessionLoader:
                 if type(error).__module__.startswith("onnxruntime"):
                     raise _refused(version, error) from error
                 raise
+        if len(native.get_inputs()) != 1:
+            raise _refused(version, f"the graph has {len(native.get_inputs())} inputs, not one")
         session = ModelSession(version, native, (arrays, values))
         self._warm_up(session)
         return session

@@ -24,10 +24,18 @@ class ServingSettings(Section):
     )
     intra_op_threads: Annotated[int, Field(ge=1)] = Field(1, description="Threads of one model run.")
     helper_threads: Annotated[int, Field(ge=1)] = Field(2, description="Threads that decode and encode.")
-    max_batch: Annotated[int, Field(ge=1, le=256)] = Field(8, description="Most frames in one model run.")
+    max_batch: Annotated[int, Field(ge=1, le=256)] = Field(
+        8, description="Most frames that are fetched, published and committed together."
+    )
+    max_run: Annotated[int, Field(ge=1, le=256)] = Field(
+        1, description="Most frames in one model run; more pays on several threads, on one it costs cache misses."
+    )
     max_in_flight: Annotated[int, Field(ge=1)] = Field(32, description="Most frames between fetching and commit.")
     drain_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="Longest wait for frames when stopping.")
-    max_frame_bytes: Annotated[int, Field(ge=1)] = Field(4 * 1024 * 1024, description="Largest payload of a frame.")
+    max_frame_bytes: Annotated[int, Field(ge=1)] = Field(
+        2 * 1024 * 1024,
+        description="Largest payload of a frame; a review request carries it as base64 within its topic's limit.",
+    )
     max_frame_pixels: Annotated[int, Field(ge=1)] = Field(4 * 1024 * 1024, description="Most pixels of a frame.")
     cache_dir: Path | None = Field(None, description="Where models are cached; a temporary folder by default.")
     warmup_rows: Annotated[int, Field(ge=1)] = Field(256, description="Rows of the frames a new model is tried on.")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, MessageSizeTooLargeError
 from aiokafka.structs import TopicPartition
 
 from inference.clients import Consumer
@@ -89,7 +89,11 @@ class AtLeastOnceSink:
         results = await asyncio.gather(*(self._deliver(record) for record in records), return_exceptions=True)
         failed: list[tuple[OutRecord, Exception]] = []
         for record, result in zip(records, results, strict=True):
-            if isinstance(result, Exception):
+            if isinstance(result, MessageSizeTooLargeError):
+                # It would be refused for ever, and all that follows must not wait for it.
+                _log.error("a record of %d bytes is too large for %s", len(record.value or b""), record.topic)
+                self._metrics.outputs_refused.inc()
+            elif isinstance(result, Exception):
                 failed.append((record, result))
             elif isinstance(result, BaseException):
                 raise result

@@ -4,7 +4,7 @@ import asyncio
 import ctypes
 import gc
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -97,10 +97,19 @@ class SessionSlot:
             if serving.leases == 0:
                 serving.idle.set()
 
-    async def swap(self, session: ModelSession, announced_at: datetime | None = None) -> None:
-        """Let a session serve from now on; returns when the one before is drained and freed."""
+    def swap(self, session: ModelSession, announced_at: datetime | None = None) -> Awaitable[None]:
+        """Let a session serve from now on.
+
+        Returns
+        -------
+        awaitable
+            Done when the session before is drained and freed.
+        """
         previous, self._current = self._current, Serving(session, announced_at)
         self._filled.set()
+        return self._retire(previous)
+
+    async def _retire(self, previous: Serving | None) -> None:
         if previous is not None:
             await previous.idle.wait()
             previous.free()

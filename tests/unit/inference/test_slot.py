@@ -34,7 +34,7 @@ async def test_a_batch_keeps_the_session_it_began_with(tmp_path: Path) -> None:
     slot = SessionSlot()
     await slot.swap(load(tmp_path, 1))
     with slot.lease(["a", "b"]) as before:
-        swapping = asyncio.create_task(slot.swap(load(tmp_path, 2)))
+        swapping = asyncio.ensure_future(slot.swap(load(tmp_path, 2)))
         await asyncio.sleep(0)
         with slot.lease(["a"]) as after:
             assert after["a"].version.model.version == 2

@@ -1,0 +1,65 @@
+import asyncio
+
+from aiokafka.structs import TopicPartition
+from prometheus_client import CollectorRegistry
+
+from inference.metrics import InferenceMetrics
+from inference.partitions import Partitions
+
+OURS = {TopicPartition("frames", 0)}
+
+
+def make(limit: int = 4) -> Partitions:
+    return Partitions(InferenceMetrics(CollectorRegistry()), limit)
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_room_needs_an_assignment_and_is_bounded() -> None:
+    partitions = make(4)
+    waiting = asyncio.create_task(partitions.room())
+    await settle()
+    assert not waiting.done()
+    await partitions.on_partitions_assigned(OURS)
+    assert await waiting == 4
+    partitions.add(4)
+    waiting = asyncio.create_task(partitions.room())
+    await settle()
+    assert not waiting.done()
+    await partitions.remove(3)
+    assert await waiting == 3
+
+
+async def test_a_revocation_waits_for_what_is_on_the_way() -> None:
+    partitions = make()
+    await partitions.on_partitions_assigned(OURS)
+    partitions.add(2)
+    revoking = asyncio.create_task(partitions.on_partitions_revoked(OURS))
+    await settle()
+    assert not partitions.assigned
+    await partitions.remove(1)
+    await settle()
+    assert not revoking.done()
+    await partitions.remove(1)
+    await revoking
+
+
+async def test_nobody_waits_once_it_is_closed() -> None:
+    partitions = make()
+    waiting = asyncio.create_task(partitions.room())
+    await settle()
+    await partitions.close()
+    assert await waiting == 0
+
+
+async def test_abandoned_frames_hold_no_revocation() -> None:
+    partitions = make()
+    partitions.add(2)
+    revoking = asyncio.create_task(partitions.on_partitions_revoked(OURS))
+    await settle()
+    await partitions.abandon()
+    await revoking
+    assert partitions.in_flight == 0
