@@ -51,6 +51,7 @@ class Learning:
         settings: TrainingSettings,
         executor: Executor,
         metrics: LearnerMetrics,
+        *,
         domains: Sequence[str] = (),
     ) -> None:
         self.trainer = trainer
@@ -105,6 +106,10 @@ class Learning:
         for domain in dict.fromkeys(s.domain for s in samples):
             await self.enter(domain)
         return await self._run(train)
+
+    async def some(self, count: int) -> list[Sample]:
+        """Return some samples of the current domain."""
+        return await self._draw(Balanced({self._domains[-1]: count})) if self._domains else []
 
     async def reset(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Continue from other weights, with an optimiser that has no memory of those before."""

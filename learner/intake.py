@@ -1,0 +1,112 @@
+"""Takes records of the labels topic: scores, holds out, remembers, queues."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from learner.books import Books
+from learner.holdout import HoldoutRule, ValidationSet
+from learner.labels import Label, Prequential
+from learner.rollback import RollbackWatch
+from learner.telemetry import LearnerMetrics
+from memory.samples import Sample
+from memory.stores.base import Admission
+from schemas.errors import WeldstreamError
+from stream.records import InRecord
+
+
+class Intake:
+    """What happens to each record before it is learned.
+
+    Parameters
+    ----------
+    read : callable
+        Reads a record as :meth:`learner.labels.LabelReader.read` does, and waits where storage is away.
+    books : Books
+        Where labels wait.
+    holdout, validation : HoldoutRule, ValidationSet
+        What is never trained on, and where it is kept.
+    admit : callable
+        Offers a sample to the memory; waits where Redis is away.
+    refuse : callable
+        Sends a record to the dead letters and returns when it is there.
+    prequential, watch : Prequential, RollbackWatch
+        Told what the serving version made of the label.
+    cursor : mapping of (str, int) to int
+        What the memory had taken in when this process started: a label that
+        it knows from before that is read again, one that comes later is a repetition.
+    metrics : LearnerMetrics
+        Counts.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: Callable[[InRecord], Awaitable[tuple[Label, bool]]],
+        books: Books,
+        holdout: HoldoutRule,
+        validation: ValidationSet,
+        admit: Callable[[Sample], Awaitable[Admission]],
+        refuse: Callable[[InRecord, WeldstreamError], Awaitable[None]],
+        prequential: Prequential,
+        watch: RollbackWatch,
+        cursor: Mapping[tuple[str, int], int],
+        metrics: LearnerMetrics,
+    ) -> None:
+        self._read = read
+        self._books = books
+        self._holdout = holdout
+        self._validation = validation
+        self._admit = admit
+        self._refuse = refuse
+        self._prequential = prequential
+        self._watch = watch
+        self._cursor = cursor
+        self._metrics = metrics
+        self.arrived = asyncio.Event()
+
+    async def take(self, record: InRecord) -> None:
+        """Take one record; all that it leads to but learning is done when this returns."""
+        if not self._books.progress.read(record.partition, record.offset):
+            return
+        try:
+            label, unreadable = await self._read(record)
+            if self._books.knows(label.sample.label_id):
+                self._duplicate(record)
+                return
+            await self._file(record, label)
+        except WeldstreamError as error:
+            await self._refuse(record, error)
+            self._metrics.labels.labels("dead_letter").inc()
+            self._books.progress.settle(record.partition, record.offset)
+            return
+        self._metrics.unreadable_judgements.inc(int(unreadable))
+
+    async def _file(self, record: InRecord, label: Label) -> None:
+        sample = label.sample
+        if self._holdout.holds_out(sample.domain, sample.weld_id, sample.label_id):
+            await self._validation.add(sample)
+            self._score(label)
+            self._books.settle(label)
+            self._metrics.labels.labels("held_out").inc()
+            return
+        admission = await self._admit(sample)
+        if admission.duplicate and record.offset >= self._cursor.get((record.topic, record.partition), 0):
+            self._duplicate(record)
+            return
+        self._score(label)
+        self._books.pending[sample.label_id] = label
+        self._metrics.pending.set(len(self._books.pending))
+        self._metrics.label_age.labels("received").observe((label.received_at - label.labelled_at).total_seconds())
+        self.arrived.set()
+
+    def _score(self, label: Label) -> None:
+        self._watch.add(label)
+        if label.served is not None and label.served_by is not None:
+            domain = label.sample.domain
+            self._prequential.add(label.served_by, domain, label.served)
+            self._metrics.prequential.labels(domain).set(self._prequential.dice(label.served_by, domain) or 0.0)
+        self.arrived.set()
+
+    def _duplicate(self, record: InRecord) -> None:
+        self._metrics.labels.labels("duplicate").inc()
+        self._books.progress.settle(record.partition, record.offset)
