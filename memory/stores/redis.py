@@ -1,0 +1,127 @@
+"""The memory in Redis: each operation is one Lua call, atomic and one round trip."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from memory.admission import Chance
+from memory.samples import Sample
+from memory.sampling import Balanced, Policy
+from memory.stores.base import SEEN_LABELS, Admission, Capacity, DomainStats, MemoryFullError, MemoryStats
+from memory.stores.scripts import ADMIT, CLEAR, DRAW, STATS
+from schemas.errors import ServiceUnavailableError
+
+
+class RedisStore:
+    """Samples under one prefix of a Redis that survives this process.
+
+    Parameters
+    ----------
+    redis : redis.asyncio.Redis
+        A client that returns bytes (``decode_responses`` off); closed by whoever opened it.
+    prefix : str
+        Of all its keys: the deployment's ``RedisSettings.key_prefix`` and a name of this memory.
+    seen_labels : int
+        How many label ids are remembered.
+    """
+
+    def __init__(self, redis: Redis, prefix: str, seen_labels: int = SEEN_LABELS) -> None:
+        self._redis = redis
+        self._prefix = f"{{{prefix}}}:"
+        self._seen_labels = seen_labels
+
+    async def admit(self, sample: Sample, capacity: Capacity, chance: Chance) -> Admission:
+        """See :class:`~memory.stores.base.SampleStore`.
+
+        Raises
+        ------
+        MemoryFullError
+            If the sample exceeds the capacity, or Redis has no memory left.
+        ServiceUnavailableError
+            If Redis does not answer; whether the sample was admitted is then
+            unknown, and offering it again is safe.
+        """
+        data, source = sample.to_bytes(), sample.source
+        if len(data) > capacity.bytes:
+            raise MemoryFullError(f"{sample.label_id} has {len(data)} bytes, the whole memory {capacity.bytes}")
+        admitted, duplicate, *evicted = await self._call(
+            ADMIT,
+            [*self._keys("seen", "limits", "sizes", "offsets", "labels"), f"{self._prefix}sample:{sample.label_id}"],
+            chance.evictions,
+            f"{chance.slot:.17g}",
+            sample.label_id,
+            sample.domain,
+            data,
+            capacity.samples,
+            capacity.bytes,
+            f"{source.topic}/{source.partition}" if source else "",
+            source.offset if source else 0,
+            self._seen_labels,
+        )
+        return Admission(bool(admitted), bool(duplicate), tuple(label.decode() for label in evicted))
+
+    async def draw(self, policy: Policy, start: int) -> list[Sample]:
+        """See :class:`~memory.stores.base.SampleStore`."""
+        wanted = policy.per_domain if isinstance(policy, Balanced) else None
+        encoded = json.dumps(
+            {
+                "count": None if isinstance(policy, Balanced) else policy.count,
+                "each": wanted if isinstance(wanted, int) else None,
+                "named": {} if wanted is None or isinstance(wanted, int) else dict(wanted),
+                "domains": policy.domains,
+                "exclude": policy.exclude,
+            }
+        )
+        return [Sample.from_bytes(data) for data in await self._call(DRAW, self._keys("seen"), start, encoded)]
+
+    async def stats(self) -> MemoryStats:
+        """See :class:`~memory.stores.base.SampleStore`."""
+        rows = await self._call(STATS, self._keys("seen", "sizes"), 1)
+        return MemoryStats({name.decode(): DomainStats(*counts) for name, *counts in rows})
+
+    async def offsets(self) -> dict[tuple[str, int], int]:
+        """See :class:`~memory.stores.base.SampleStore`."""
+        with _answering():
+            stored: dict[bytes, bytes] = await self._redis.hgetall(f"{self._prefix}offsets")
+        split = ((*key.decode().rsplit("/", 1), int(value)) for key, value in stored.items())
+        return {(topic, int(partition)): offset for topic, partition, offset in split}
+
+    async def clear(self) -> None:
+        """See :class:`~memory.stores.base.SampleStore`."""
+        await self._call(CLEAR, self._keys("seen", "limits", "sizes", "offsets", "labels"), 1)
+
+    def _keys(self, *names: str) -> list[str]:
+        return [self._prefix + name for name in names]
+
+    async def _call(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
+        sent = (len(keys), *keys, self._prefix, *arguments)
+        digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+        with _answering():
+            try:
+                return await self._redis.evalsha(digest, *sent)
+            except NoScriptError:  # a Redis that restarted has forgotten it; EVAL also teaches it again
+                return await self._redis.eval(script, *sent)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise MemoryFullError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
+    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        raise ServiceUnavailableError(f"Redis does not answer: {error}") from error
+    except ResponseError as error:
+        # From within a script Redis 6 reports it as an error of the script.
+        if "OOM" in str(error):
+            raise MemoryFullError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
+        raise
+    except RedisError as error:
+        raise ServiceUnavailableError(f"Redis failed: {error}") from error

@@ -1,0 +1,10 @@
+import pytest
+
+from memory.stores.in_memory import InMemoryStore
+from tests.contracts.sample_store import SampleStoreContract
+
+
+class TestInMemoryStore(SampleStoreContract):
+    @pytest.fixture
+    def store(self) -> InMemoryStore:
+        return InMemoryStore()
