@@ -7,9 +7,10 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from schemas.errors import WeldstreamError
-from stream.commands import deadletters, topics
+from stream.commands import deadletters, models, topics
 from stream.commands.demo import demo_command
 from stream.commands.replay import replay_command
+from stream.commands.simulate import simulate_command
 from stream.commands.up import up_command
 
 app = typer.Typer(
@@ -21,7 +22,9 @@ app = typer.Typer(
 app.command("demo")(demo_command)
 app.command("up")(up_command)
 app.command("replay")(replay_command)
+app.command("simulate")(simulate_command)
 app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(models.app, name="models")
 app.add_typer(topics.app, name="topics")
 
 

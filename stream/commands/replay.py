@@ -3,19 +3,14 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from schemas.frames import PixelSpacing, Probe, View
-from schemas.settings import KafkaSettings
-from schemas.topics import FRAMES
-from stream.broker import make_producer, send
+from stream.commands.publishing import publish
 from stream.commands.settings import CommandSettings
-from stream.replayer import replay
-from stream.sources import Acquisition, Source, open_source
-from stream.topics import ensure_topics
+from stream.sources import Acquisition, open_source
 
 
 def replay_command(  # noqa: PLR0917 - the command line passes options by name
@@ -63,7 +58,9 @@ def replay_command(  # noqa: PLR0917 - the command line passes options by name
     opened = open_source(
         source, acquisition, dtype=dtype, shape=_shape(shape), byte_order="big" if big_endian else "little"
     )
-    count = asyncio.run(_replay(CommandSettings().kafka, opened, speed))
+    count = asyncio.run(
+        publish(CommandSettings().kafka, opened, origin="weldstream/replay", total=len(opened), speed=speed)
+    )
     typer.echo(f"{count} frames of weld {acquisition.weld_id} published")
 
 
@@ -75,22 +72,3 @@ def _shape(text: str | None) -> tuple[int, int] | None:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not ROWS,COLUMNS", param_hint="--shape") from None
     return rows, columns
-
-
-async def _replay(kafka: KafkaSettings, source: Source, speed: float | None) -> int:
-    await ensure_topics(kafka, (FRAMES,))
-    producer: Any = make_producer(kafka, client_id="weldstream-replay")
-    await producer.start()
-    try:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns) as progress:
-            task = progress.add_task("publishing", total=len(source))
-            return await replay(
-                source,
-                lambda record: send(producer, record),
-                topic=kafka.topic(FRAMES),
-                speed=speed,
-                on_sent=lambda _: progress.advance(task),
-            )
-    finally:
-        await producer.stop()

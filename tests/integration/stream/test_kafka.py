@@ -14,11 +14,13 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 from PIL import Image
 
+from memory.registry import ModelRegistry
+from schemas import Artifact, ClassTable, ModelReleased
 from schemas.errors import BadPayloadError
 from schemas.settings import KafkaSettings
 from schemas.topics import DEAD_LETTERS, FRAMES, MODEL_RELEASES, TOPICS
 from stream.broker import make_admin, make_consumer, make_producer, send, send_and_wait
-from stream.codec import FrameLimits, decode_frame, encode_frame
+from stream.codec import FrameLimits, decode_event, decode_frame, encode_frame
 from stream.dead_letter_log import list_letters, requeue_letters
 from stream.dead_letters import REQUEUES, dead_letter
 from stream.records import InRecord, OutRecord
@@ -26,7 +28,7 @@ from stream.replayer import replay
 from stream.sources import RawArray
 from stream.topics import ensure_topics
 from tests.contracts.source import ACQUISITION
-from tests.unit.stream.samples import Record, make_frame, speckle
+from tests.unit.stream.samples import TIME, Record, make_frame, speckle
 
 
 async def consume(kafka: KafkaSettings, topic: object, count: int) -> list[InRecord]:
@@ -138,11 +140,12 @@ async def test_a_source_is_replayed_in_order(kafka_settings: KafkaSettings, prod
     assert [d.frame.frame_id for d in decoded] == [f"W7-{n:06d}" for n in range(50)]
 
 
-def command(kafka: KafkaSettings, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(kafka: KafkaSettings, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "WELDSTREAM_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "WELDSTREAM_KAFKA__TOPIC_PREFIX": kafka.topic_prefix,
         "COLUMNS": "200",
+        **variables,
     }
     executable = Path(sys.executable).with_name("weldstream")
     return subprocess.run(
@@ -185,6 +188,55 @@ async def test_the_command_line(kafka_settings: KafkaSettings, tmp_path: Path) -
     cut = await run("replay", str(tmp_path / "scan.bins"), *shape)
     assert cut.returncode == 1
     assert re.fullmatch(r"weldstream: .*scan\.bins.*whole number of frames.*\n", cut.stderr)
+
+
+async def test_models_are_listed_promoted_and_rolled_back(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
+    async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(command, kafka_settings, *arguments, WELDSTREAM_REGISTRY__URI=str(tmp_path))
+
+    assert "no versions" in (await run("models", "list")).stdout
+    registry = ModelRegistry(str(tmp_path), "weld")
+    for labels in (0, 32):
+        registry.publish(
+            graph=Artifact(sha256="a" * 64, size_bytes=1),
+            weights=Artifact(sha256="b" * 64, size_bytes=1),
+            parent=None,
+            architecture="unet",
+            classes=ClassTable(),
+            preprocessing="standard-1",
+            size_multiple=32,
+            labels_learned=labels,
+            labels_until={},
+            metrics={"dice": 0.5},
+            gate=None,
+            created_at=TIME,
+        )
+    for arguments in (("promote", "1"), ("promote", "2"), ("rollback",)):
+        done = await run("models", *arguments)
+        assert done.returncode == 0, done.stderr
+    releases = [
+        decode_event(record, MODEL_RELEASES, ModelReleased)
+        for record in await consume(kafka_settings, MODEL_RELEASES, 3)
+    ]
+    assert [(r.version.model.version, r.kind.value, r.sequence) for r in releases] == [
+        (1, "release", 1),
+        (2, "release", 2),
+        (1, "rollback", 3),
+    ]
+    listed = (await run("models", "list")).stdout
+    assert len([line for line in listed.splitlines() if "yes" in line]) == 1
+    missing = await run("models", "promote", "9")
+    assert missing.returncode == 1
+    assert missing.stderr.count("\n") == 1
+
+
+async def test_simulated_scans_are_published(kafka_settings: KafkaSettings) -> None:
+    options = ("--welds", "1", "--frames", "3", "--domains", "2")
+    done = await asyncio.to_thread(command, kafka_settings, "simulate", *options)
+    assert "6 simulated frames published" in done.stdout, done.stderr
+    decoded = [decode_frame(record, FrameLimits()) for record in await consume(kafka_settings, FRAMES, 6)]
+    assert len({d.frame.frame_id for d in decoded}) == 6
+    assert len({d.frame.domain for d in decoded}) == 2
 
 
 async def test_kcat_publishes_a_frame(kafka_settings: KafkaSettings, tmp_path: Path) -> None:

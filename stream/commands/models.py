@@ -1,0 +1,90 @@
+"""``weldstream models``: the model registry, and which version serves."""
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from memory.registry import ModelRegistry
+from schemas.events import ModelReleased, ReleaseKind
+from schemas.settings import KafkaSettings
+from schemas.topics import MODEL_RELEASES
+from stream.broker import make_producer, send_and_wait
+from stream.codec import encode_event
+from stream.commands.settings import CommandSettings
+from stream.topics import ensure_topics
+
+app = typer.Typer(help="Model versions and which one serves.", no_args_is_help=True)
+
+Reason = Annotated[str, typer.Option(help="Why, for people.")]
+
+
+def _registry(settings: CommandSettings) -> ModelRegistry:
+    return ModelRegistry(settings.registry.uri, settings.registry.model_name, settings.registry.options)
+
+
+@app.command("list")
+def list_command() -> None:
+    """Show all versions."""
+    registry = _registry(CommandSettings())
+    serving = registry.serving()
+    table = Table("version", "serves", "parent", "created", "labels", "metrics", "digest")
+    for version in registry.list():
+        number = version.model.version
+        table.add_row(
+            str(number),
+            "yes" if serving is not None and serving.version.model.version == number else "",
+            "" if version.parent is None else str(version.parent),
+            version.created_at.isoformat(timespec="seconds"),
+            str(version.labels_learned),
+            ", ".join(f"{name} {value:.3g}" for name, value in version.metrics.items()),
+            version.model.digest[:12],
+        )
+    Console().print(table if table.row_count else "no versions")
+
+
+@app.command()
+def promote(
+    version: Annotated[int, typer.Argument(min=1, help="Version to serve from now on.")],
+    reason: Reason = "promoted by hand",
+) -> None:
+    """Let a version serve from now on."""
+    settings = CommandSettings()
+    _announce(settings.kafka, _registry(settings).promote(version, ReleaseKind.RELEASE, reason))
+
+
+@app.command()
+def rollback(
+    to: Annotated[int | None, typer.Option(min=1, help="Version; default: the one that served before.")] = None,
+    reason: Reason = "rolled back by hand",
+) -> None:
+    """Return to an earlier version."""
+    settings = CommandSettings()
+    _announce(settings.kafka, _registry(settings).roll_back(reason, to))
+
+
+def _announce(kafka: KafkaSettings, release: ModelReleased) -> None:
+    asyncio.run(_publish(kafka, release))
+    typer.echo(f"version {release.version.model.version} announced")
+
+
+async def _publish(kafka: KafkaSettings, release: ModelReleased) -> None:
+    await ensure_topics(kafka, (MODEL_RELEASES,))
+    name = release.version.model.name
+    record = encode_event(
+        kafka.topic(MODEL_RELEASES),
+        MODEL_RELEASES,
+        release,
+        key=name,
+        event_id=f"{name}-{release.sequence}",
+        source="weldstream/models",
+        time=release.announced_at,
+    )
+    producer: Any = make_producer(kafka, client_id="weldstream-models")
+    await producer.start()
+    try:
+        await send_and_wait(producer, record)
+    finally:
+        await producer.stop()
