@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -89,9 +89,12 @@ class RedisStore:
     async def offsets(self) -> dict[tuple[str, int], int]:
         """See :class:`~memory.stores.base.SampleStore`."""
         with _answering():
-            stored: dict[bytes, bytes] = await self._redis.hgetall(f"{self._prefix}offsets")
-        split = ((*key.decode().rsplit("/", 1), int(value)) for key, value in stored.items())
-        return {(topic, int(partition)): offset for topic, partition, offset in split}
+            stored = cast("dict[bytes, bytes]", await self._redis.hgetall(f"{self._prefix}offsets"))
+        offsets = {}
+        for key, value in stored.items():
+            topic, partition = key.decode().rsplit("/", 1)
+            offsets[topic, int(partition)] = int(value)
+        return offsets
 
     async def clear(self) -> None:
         """See :class:`~memory.stores.base.SampleStore`."""
