@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import CommitFailedError, IllegalStateError, MessageSizeTooLargeError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.structs import TopicPartition
 
 from inference.clients import Consumer
 from inference.metrics import InferenceMetrics
+from schemas.errors import ServiceUnavailableError
 from stream.broker import send
 from stream.records import OutRecord
 from stream.retry import RetryPolicy, is_retriable
@@ -100,7 +101,11 @@ class AtLeastOnceSink:
         return failed
 
     async def _deliver(self, record: OutRecord) -> None:
-        await (await send(self._producer, record))
+        try:
+            await (await send(self._producer, record))
+        except KafkaTimeoutError as error:
+            # The client does not call this retriable, but its buffer is full only while the brokers are away.
+            raise ServiceUnavailableError("the producer's buffer is full, the brokers take nothing") from error
 
     async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         try:

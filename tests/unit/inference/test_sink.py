@@ -3,7 +3,13 @@ import random
 from collections.abc import Mapping
 
 import pytest
-from aiokafka.errors import CommitFailedError, KafkaConnectionError, MessageSizeTooLargeError, ProducerFenced
+from aiokafka.errors import (
+    CommitFailedError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+)
 from aiokafka.structs import TopicPartition
 from prometheus_client import CollectorRegistry
 
@@ -61,7 +67,7 @@ async def test_commits_after_all_outputs_arrived() -> None:
 
 
 async def test_only_what_failed_is_sent_again() -> None:
-    kafka = Kafka({"a": [KafkaConnectionError()], "commit": [KafkaConnectionError()]})
+    kafka = Kafka({"a": [KafkaConnectionError(), KafkaTimeoutError()], "commit": [KafkaConnectionError()]})
     await publish(kafka)
     assert kafka.events == ["b", "a", "commit"]
 
