@@ -32,12 +32,14 @@ def test_a_password_belongs_to_a_user(missing: str) -> None:
 async def test_clients_can_be_built_for_every_protocol() -> None:
     for protocol in ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"):
         kafka = KafkaSettings(**SASL | {"security_protocol": protocol})
-        make_producer(kafka, transactional_id="t")
+        producer = make_producer(kafka, transactional_id="t")
         consumer = make_consumer(kafka)
         assert not consumer._enable_auto_commit
         assert consumer._isolation_level == "read_committed"
         assert consumer._max_partition_fetch_bytes == MAX_REQUEST_BYTES
         make_broker(kafka)
+        await consumer.stop()
+        await producer.stop()
 
 
 def test_importing_the_package_imports_no_torch() -> None:

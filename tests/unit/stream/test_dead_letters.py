@@ -1,7 +1,7 @@
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import BadPayloadError, MissingHeaderError
@@ -28,6 +28,7 @@ records = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(record=records)
 def test_the_original_survives_byte_for_byte(record: Record) -> None:
     """Whatever headers it had, ours and repeated and null ones included."""
@@ -35,6 +36,7 @@ def test_the_original_survives_byte_for_byte(record: Record) -> None:
     assert letter.original == OutRecord(record.topic, record.key, record.value, record.headers)
 
 
+@settings(deadline=None)
 @given(record=records)
 def test_a_dead_letter_can_always_be_sent(record: Record) -> None:
     out = buried(record)

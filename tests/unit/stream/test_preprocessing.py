@@ -51,6 +51,7 @@ def test_one_bright_pixel_does_not_rule() -> None:
     assert prepare(pixels)[5, 5] == CLIP
 
 
+@settings(deadline=None)
 @given(images=hnp.arrays("float32", hnp.array_shapes(min_dims=3, max_dims=3, max_side=9)), multiple=st.integers(1, 8))
 def test_padding_can_be_undone(images: np.ndarray, multiple: int) -> None:
     padded, size = pad_to_multiple(images, multiple)

@@ -2,7 +2,7 @@ import random
 
 import pytest
 from aiokafka.errors import CorruptRecordException, NotLeaderForPartitionError, TopicAuthorizationFailedError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import BadPayloadError, ServiceUnavailableError
@@ -61,6 +61,7 @@ async def test_errors_of_other_libraries_are_named() -> None:
     assert is_retriable(CorruptRecordException()) is bool(CorruptRecordException.retriable)
 
 
+@settings(deadline=None)
 @given(
     attempts=st.integers(1, 200),
     base=st.floats(0, 10),
