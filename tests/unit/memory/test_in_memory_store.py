@@ -5,6 +5,8 @@ from tests.contracts.sample_store import SampleStoreContract
 
 
 class TestInMemoryStore(SampleStoreContract):
+    trials = 5000
+
     @pytest.fixture
     def store(self) -> InMemoryStore:
         return InMemoryStore()
