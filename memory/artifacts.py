@@ -87,8 +87,6 @@ class ArtifactStore:
         self._sweep(keep=path)
         return path
 
-    fetch = open_local
-
     def _sweep(self, keep: Path) -> None:
         copies = []
         for path in self._cache_dir.glob("artifacts/sha256/*/*"):
