@@ -15,7 +15,7 @@ import pytest
 
 from inference.settings import InferenceSettings
 from schemas.topics import JUDGEMENTS
-from tests.integration.inference.outside import Outside
+from tests.integration.inference.outside import Outside, eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -79,3 +79,20 @@ async def test_stops_while_kafka_does_not_answer(settings: InferenceSettings) ->
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             assert await process.wait() == 0
+
+
+async def test_a_killed_process_loses_nothing(settings: InferenceSettings, outside: Outside) -> None:
+    await outside.release(1)
+    for number in range(100):
+        await outside.publish(number, f"weld-{number % 5}")
+    async with started(settings) as (process, _):
+        await outside.until(JUDGEMENTS, 20)
+        process.kill()
+        await process.wait()
+    async with started(settings):
+        await eventually(lambda: {j.frame_id for j in outside.judgements()} == set(outside.published))
+    # What was judged again says so: the answers to a frame share its id and agree.
+    answers: dict[str, set[tuple[object, ...]]] = {}
+    for judgement in outside.judgements():
+        answers.setdefault(judgement.frame_id, set()).add((judgement.indications, judgement.source.offset))
+    assert {len(found) for found in answers.values()} == {1}
