@@ -96,16 +96,11 @@ class Learning:
         self._idle_steps -= 1.0
         await self._steps((), 1, "idle")
 
-    async def pretrain(self, samples: Sequence[Sample], steps: int, batch_size: int, seconds: float) -> list[float]:
-        """Train a first model within a time; batch statistics are learned here only."""
-        ends = time.monotonic() + seconds
-
-        def train() -> list[float]:
-            return self.trainer.pretrain(samples, steps, batch_size, lambda _: time.monotonic() >= ends)
-
+    async def pretrain(self, samples: Sequence[Sample], train: Callable[[Trainer, Sequence[Sample]], T]) -> T:
+        """Train a first model; batch statistics are learned here only."""
         for domain in dict.fromkeys(s.domain for s in samples):
             await self.enter(domain)
-        return await self._run(train)
+        return await self._run(lambda: train(self.trainer, samples))
 
     async def some(self, count: int) -> list[Sample]:
         """Return some samples of the current domain."""

@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -26,7 +27,6 @@ from learner.http import HttpServer, make_app
 from learner.intake import Intake
 from learner.labels import LabelReader, Prequential, claim_checks
 from learner.learning import Learning, load_weights
-from learner.model import build_model
 from learner.rebuild import rebuild_memory
 from learner.releaser import Releaser, announcement
 from learner.rollback import RollbackWatch
@@ -35,10 +35,13 @@ from learner.service import LearnerService, resumes
 from learner.settings import LearnerSettings
 from learner.stores import Memories, open_memories
 from learner.telemetry import LearnerMetrics
-from learner.trainer import Trainer, best_device
+from learner.trainer import Trainer
+from learner.trainers import make_trainer
 from memory.artifacts import ArtifactStore
 from memory.files import AtomicFiles
 from memory.registry import ModelRegistry
+from memory.samples import Sample
+from memory.stores.base import Admission
 from schemas.errors import WeldstreamError
 from schemas.events import ModelReleased
 from schemas.topics import LABELS
@@ -222,7 +225,7 @@ class LearnerNode:
         releaser = Releaser(settings, artifacts, registry)
         served = Served(settings, registry, releaser)
         watch = RollbackWatch(settings.release.rollback_window, settings.release.rollback_margin)
-        trainer = await asyncio.to_thread(self._trainer)
+        trainer = await asyncio.to_thread(make_trainer, settings)
 
         checkpoint = await asyncio.to_thread(checkpoints.load_latest)
         serving = await self._patiently("registry", lambda: asyncio.to_thread(registry.serving))
@@ -257,7 +260,7 @@ class LearnerNode:
             books=self.books,
             holdout=HoldoutRule(settings.holdout),
             validation=validation,
-            admit=lambda sample: self._patiently("redis", lambda: memories.episodic.admit(sample)),
+            admit=lambda sample: self._admit(memories, sample),
             refuse=refuse,
             prequential=Prequential(len(settings.classes)),
             watch=watch,
@@ -285,11 +288,17 @@ class LearnerNode:
         )
         return service, intake
 
-    def _trainer(self) -> Trainer:
-        settings = self._settings
-        device = best_device() if settings.training.device == "auto" else torch.device(settings.training.device)
-        model = build_model(settings.model, len(settings.classes), settings.seed)
-        return Trainer(model, settings.strategy, settings.trainer, device, np.random.default_rng(settings.seed))
+    async def _admit(self, memories: Memories, sample: Sample) -> Admission:
+        attempts = 0
+
+        async def attempt() -> Admission:
+            nonlocal attempts
+            attempts += 1
+            return await memories.episodic.admit(sample)
+
+        admission = await self._patiently("redis", attempt)
+        # After a lost answer the memory may know the label from our own first attempt.
+        return replace(admission, duplicate=False) if attempts > 1 else admission
 
     def _resume(self, checkpoint: Checkpoint | None, memories: Memories, trainer: Trainer) -> tuple[str, ...]:
         if checkpoint is None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from learner.books import Books
+from learner.bootstrap import train_first_model
 from learner.checkpoint import Checkpoint, CheckpointStore
 from learner.export import ParityError
 from learner.golden import GoldenSet
@@ -139,7 +140,8 @@ class LearnerService:
     async def _turn(self) -> None:
         self._intake.arrived.clear()
         if self._served.version is None:
-            if len(self._books.pending) >= self._settings.bootstrap.labels:
+            labels = len(self._books.pending) + len(self._validation)
+            if self._books.pending and labels >= self._settings.bootstrap.labels:
                 await self._first_model()
             else:
                 await self._wait()
@@ -183,10 +185,10 @@ class LearnerService:
         return self._since_attempt >= release.labels or (self._since_attempt > 0 and waited >= release.seconds)
 
     async def _first_model(self) -> None:
-        bootstrap = self._settings.bootstrap
         labels = list(self._books.pending.values())
         samples = [label.sample for label in labels]
-        await self._learning.pretrain(samples, bootstrap.steps, bootstrap.batch_size, bootstrap.seconds)
+        steps = await self._learning.pretrain(samples, partial(train_first_model, settings=self._settings))
+        _log.info("first model: %d steps on %d labels", steps, len(labels))
         now = self._clock()
         for label in labels:
             self._books.settle_learned(label, now)

@@ -93,10 +93,15 @@ class CheckpointSettings(Section):
 class BootstrapSettings(Section):
     """How the first model is trained."""
 
-    labels: Count = Field(64, description="Labels after which a learner without a model trains its first one.")
+    labels: Count = Field(
+        64, description="Labels, held-out ones too, after which the first model is trained."
+    )
     seconds: Annotated[float, Field(gt=0)] = Field(80.0, description="Longest training.")
     steps: Count = Field(300, description="Most steps.")
     batch_size: Count = Field(8, description="Crops in a step.")
+    cache_dir: Path | None = Field(
+        None, description="Where first models are kept; weldstream/first-model in the user's cache folder by default."
+    )
 
 
 class LearnerSettings(ProcessSettings):

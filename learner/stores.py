@@ -35,13 +35,13 @@ async def open_memories(settings: LearnerSettings, resources: AsyncExitStack, rn
     bounds, prefix = settings.memory, settings.redis.key_prefix
     return Memories(
         EpisodicMemory(
-            RedisStore(client, prefix=f"{prefix}memory:"),
+            RedisStore(client, prefix=f"{prefix}memory"),
             Capacity(bounds.samples, bounds.bytes),
             seed=bounds.seed,
             rng=rng,
         ),
         EpisodicMemory(
-            RedisStore(client, prefix=f"{prefix}validation:"),
+            RedisStore(client, prefix=f"{prefix}validation"),
             Capacity(bounds.validation_samples, bounds.validation_bytes),
             seed=bounds.seed,
             rng=np.random.default_rng(bounds.seed),

@@ -1,0 +1,110 @@
+"""kill -9 anywhere: no label is lost, and none is twice in the weights that are restored."""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from learner.checkpoint import CheckpointStore
+from learner.node import LearnerNode
+from learner.settings import HoldoutSettings, LearnerSettings, MemorySettings
+from learner.stores import open_memories
+from memory.sampling import Balanced
+from schemas.settings import KafkaSettings, RedisSettings
+from tests.integration.learner.outside import Outside, count, eventually, make_label, tiny_settings
+from tests.integration.learner.test_node import running
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def environment(settings: LearnerSettings) -> dict[str, str]:
+    """Return the variables from which a process builds the same settings."""
+    variables = dict(os.environ)
+    for section in ("kafka", "redis", "registry", "http", "model", "trainer", "holdout", "training", "release"):
+        variables[f"WELDSTREAM_{section.upper()}"] = getattr(settings, section).model_dump_json()
+    for section in ("checkpoint", "bootstrap"):
+        variables[f"WELDSTREAM_{section.upper()}"] = getattr(settings, section).model_dump_json()
+    # Dumped as JSON a secret is stars.
+    variables["WELDSTREAM_REDIS__URL"] = settings.redis.url.get_secret_value()
+    del variables["WELDSTREAM_REDIS"]
+    variables["WELDSTREAM_REDIS__KEY_PREFIX"] = settings.redis.key_prefix
+    return variables
+
+
+def checkpoint(settings: LearnerSettings) -> Any:
+    return CheckpointStore(settings.checkpoint.folder / "checkpoints").load_latest()
+
+
+async def start(settings: LearnerSettings, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "learner.app", *arguments, cwd=ROOT, env=environment(settings)
+    )
+
+
+async def test_a_killed_learner_loses_no_label_and_learns_none_twice(
+    kafka_settings: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    settings = tiny_settings(kafka_settings, redis_settings, tmp_path)
+    labels = [make_label(n) for n in range(30)]
+    async with Outside(settings) as outside:
+        process = await start(settings)
+        await outside.send(labels[:10])
+        await outside.until(lambda: len(outside.releases) >= 1)
+        await outside.send(labels[10:])
+        # Labels are on their way between Kafka, memory, queue and weights when it dies.
+        await asyncio.sleep(random.Random(os.urandom(4)).uniform(0.0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        before = checkpoint(settings)
+        async with running(settings) as node:
+            await eventually(lambda: node.books.learned == len(labels))
+            again = count(node, "labels_total", outcome="learned")
+            assert count(node, "labels_total", outcome="duplicate") == 0
+    after = checkpoint(settings)
+    learned_before = before.position.labels_learned if before else outside.releases[0].version.labels_learned
+    assert again == len(labels) - learned_before
+    assert after.position.labels_learned == len(labels)
+    assert list(after.position.offsets.values()) == [len(labels)]
+    assert sorted(after.extra["known"]) == sorted(label.label_id for label in labels)
+
+
+@pytest.mark.parametrize("capacity", [100, 6])
+async def test_the_memory_is_rebuilt_from_the_labels_topic_alone(
+    capacity: int, kafka_settings: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    settings = tiny_settings(
+        kafka_settings,
+        redis_settings,
+        tmp_path,
+        holdout=HoldoutSettings(share=0.3, unit="label"),
+        memory=MemorySettings(samples=capacity, validation_samples=capacity),
+    )
+    async with Outside(settings) as outside, AsyncExitStack() as resources:
+        async with running(settings) as node:
+            await outside.send([make_label(n, domain=f"domain-{n % 2}") for n in (*range(16), 3)])
+            await eventually(lambda: node.books.progress.offsets() == {0: 17})
+        memories = await open_memories(settings, resources, np.random.default_rng(0))
+
+        async def stored() -> list[set[tuple[str, bytes]]]:
+            drawn = [
+                await memory.draw(Balanced(1000, domains=("domain-0", "domain-1")))
+                for memory in (memories.episodic, memories.validation)
+            ]
+            return [{(sample.label_id, sample.to_bytes()) for sample in samples} for samples in drawn]
+
+        before, stats = await stored(), (await memories.episodic.stats())
+        assert all(before)
+        await memories.episodic.clear()
+        rebuilding = LearnerNode(settings, CollectorRegistry(), random.Random(0), lambda: datetime.now(UTC))
+        await rebuilding.rebuild()
+        assert await stored() == before
+        assert await memories.episodic.stats() == stats
