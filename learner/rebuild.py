@@ -4,8 +4,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from aiokafka import TopicPartition
-
 from learner.holdout import HoldoutRule
 from learner.labels import LabelReader
 from learner.settings import LearnerSettings
@@ -35,15 +33,13 @@ async def rebuild_memory(
     """
     await memories.episodic.clear()
     await memories.validation.clear()
-    topic = settings.kafka.topic(LABELS)
-    consumer: Any = make_consumer(settings.kafka, client_id="weldstream-rebuild")
+    consumer: Any = make_consumer(settings.kafka, (LABELS,), client_id="weldstream-rebuild")
     await consumer.start()
     admitted = 0
     try:
-        await consumer.topics()
-        partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning()
+        # Without a group a subscription is all partitions, assigned when started.
+        partitions = sorted(consumer.assignment())
+        await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         while any([await consumer.position(p) < ends[p] for p in partitions]):
             batches = await consumer.getmany(*partitions, timeout_ms=_POLL_MS)
