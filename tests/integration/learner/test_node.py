@@ -124,7 +124,7 @@ async def test_a_candidate_that_is_worse_is_refused_and_learning_goes_on(
         redis_settings,
         tmp_path,
         holdout=HoldoutSettings(share=0.3, unit="label"),
-        trainer=TrainerConfig(learning_rate=30.0, crops=CropConfig(size=SIZE)),
+        trainer=TrainerConfig(learning_rate=0.1, crops=CropConfig(size=SIZE)),
         gate=GateConfig(domain_margin=0, class_margin=0, overall_margin=0, min_domain_samples=1, min_class_samples=1),
         evaluation=EvaluationSettings(golden=8, newest=8),
         bootstrap={"labels": 16, "steps": 60, "seconds": 30, "batch_size": 4},
@@ -148,7 +148,7 @@ async def test_a_release_that_turns_out_worse_is_taken_back(
         kafka_settings,
         redis_settings,
         tmp_path,
-        trainer=TrainerConfig(learning_rate=30.0, crops=CropConfig(size=SIZE)),
+        trainer=TrainerConfig(learning_rate=0.1, crops=CropConfig(size=SIZE)),
         release=ReleaseSettings(labels=4, seconds=3600, rollback_window=4, rollback_margin=0.05),
         bootstrap={"labels": 16, "steps": 60, "seconds": 30, "batch_size": 4},
     )
