@@ -159,7 +159,7 @@ async def test_a_release_that_turns_out_worse_is_taken_back(
         await outside.until(lambda: len(outside.releases) == 2)
         await outside.send([make_label(n) for n in range(20, 24)])
         await outside.until(lambda: any(r.kind is ReleaseKind.ROLLBACK for r in outside.releases))
-        assert count(node, "rollbacks_total") >= 1
+        await eventually(lambda: count(node, "rollbacks_total") >= 1)
     back = next(r for r in outside.releases if r.kind is ReleaseKind.ROLLBACK)
     assert back.version == outside.releases[0].version
     assert [r.sequence for r in outside.releases] == list(range(1, len(outside.releases) + 1))
