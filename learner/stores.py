@@ -4,12 +4,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import numpy as np
-from memory.stores.redis import RedisStore
 from redis.asyncio import Redis
 
 from learner.settings import LearnerSettings
 from memory.episodic import EpisodicMemory
 from memory.stores.base import Capacity
+from memory.stores.redis import RedisStore
 
 
 @dataclass(frozen=True, slots=True)
