@@ -152,6 +152,7 @@ def load_weights(trainer: Trainer, tensors: Mapping[str, torch.Tensor]) -> None:
         State.join(
             {
                 "model": State({**state.part("model").tensors, **tensors}),
+                "averaged": State({**state.part("averaged").tensors, **tensors}),
                 "optimizer": State(),
                 "strategy": state.part("strategy"),
                 "trainer": state.part("trainer"),

@@ -23,11 +23,12 @@ class GateConfig(BaseModel):
     Attributes
     ----------
     domain_margin : float
-        How much worse the Dice of a domain may be.
+        How much worse the Dice of a domain's defect pixels may be, whatever their class.
     class_margin : float
-        How much worse the Dice of a class may be, pooled over the domains of a set.
+        How much worse the Dice of a class may be, pooled over the domains of
+        a set; wider, since a set shows few defects of each class.
     overall_margin : float
-        How much worse the Dice of a whole set may be.
+        How much worse the Dice of a whole set's defect pixels may be.
     min_domain_samples : int
         A domain with fewer frames in a set decides nothing there; its numbers
         are kept all the same.
@@ -37,11 +38,11 @@ class GateConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    domain_margin: Annotated[float, Field(ge=0)] = 0.02
-    class_margin: Annotated[float, Field(ge=0)] = 0.05
-    overall_margin: Annotated[float, Field(ge=0)] = 0.01
+    domain_margin: Annotated[float, Field(ge=0)] = 0.03
+    class_margin: Annotated[float, Field(ge=0)] = 0.15
+    overall_margin: Annotated[float, Field(ge=0)] = 0.02
     min_domain_samples: Annotated[int, Field(ge=1)] = 4
-    min_class_samples: Annotated[int, Field(ge=1)] = 4
+    min_class_samples: Annotated[int, Field(ge=1)] = 6
 
 
 class ReleaseGate:
@@ -103,9 +104,15 @@ class ReleaseGate:
                 passed=passed,
             )
 
-        yield compare("all", new.frames, config.min_domain_samples, (old.dice, new.dice), config.overall_margin)
+        yield compare(
+            "all",
+            new.frames,
+            config.min_domain_samples,
+            (old.foreground_dice, new.foreground_dice),
+            config.overall_margin,
+        )
         for domain, counts in candidate.items():
-            scores = (serving[domain].dice, counts.dice)
+            scores = (serving[domain].foreground_dice, counts.foreground_dice)
             yield compare(f"domain:{domain}", counts.frames, config.min_domain_samples, scores, config.domain_margin)
         before, after = old.dice_per_class, new.dice_per_class
         for value, defect in enumerate(self._classes.classes, start=1):

@@ -204,7 +204,7 @@ class LearnerService:
         timer = Stopwatch()
         with timer.part("snapshot"):
             created_at = self._clock()
-            candidate = await self._run(partial(self._served.freeze, self._learning.trainer.model))
+            candidate = await self._run(partial(self._served.freeze, self._learning.trainer.averaged))
         parent, verdict = self._served.number, None
         newest = self._validation.newest(self._settings.evaluation.newest)
         if parent is not None:

@@ -53,8 +53,10 @@ class TrainingSettings(Section):
 
     labels_per_step: Count = Field(8, description="Most new labels learned together.")
     batch_size: Count = Field(8, description="Samples of the current domain in a step: new ones first.")
-    replay_per_domain: Annotated[int, Field(ge=0)] = Field(4, description="Samples of each past domain in a step.")
-    steps_per_label: Annotated[float, Field(gt=0)] = Field(1.0, description="Steps for each new label, at least one.")
+    replay_per_domain: Annotated[int, Field(ge=0)] = Field(3, description="Samples of each past domain in a step.")
+    steps_per_label: Annotated[float, Field(gt=0)] = Field(
+        0.5, description="Steps for each new label; at least one for each group."
+    )
     idle_steps_per_label: Annotated[float, Field(ge=0)] = Field(
         2.0, description="Further rehearsal steps each label pays for while no new one waits."
     )
@@ -77,7 +79,7 @@ class ReleaseSettings(Section):
 class EvaluationSettings(Section):
     """How many samples the gate judges; all of them should take about a second."""
 
-    golden: Annotated[int, Field(ge=0)] = Field(8, description="Samples of the golden set.")
+    golden: Annotated[int, Field(ge=0)] = Field(16, description="Samples of the golden set.")
     newest: Annotated[int, Field(ge=0)] = Field(8, description="Newest labels held out.")
     past_per_domain: Annotated[int, Field(ge=0)] = Field(4, description="Held-out samples of each past domain.")
 
@@ -93,9 +95,7 @@ class CheckpointSettings(Section):
 class BootstrapSettings(Section):
     """How the first model is trained."""
 
-    labels: Count = Field(
-        64, description="Labels, held-out ones too, after which the first model is trained."
-    )
+    labels: Count = Field(64, description="Labels, held-out ones too, after which the first model is trained.")
     seconds: Annotated[float, Field(gt=0)] = Field(80.0, description="Longest training.")
     steps: Count = Field(300, description="Most steps.")
     batch_size: Count = Field(8, description="Crops in a step.")

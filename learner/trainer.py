@@ -1,5 +1,6 @@
 """Trains the network: a first model on many samples, then online, batch by batch."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -14,14 +15,23 @@ from learner.model import Segmenter, used_parameters
 from learner.state import State
 from learner.strategies import DivergedError, StepReport, StrategyConfig, make_strategy
 
+FIRST_MOMENT_DECAY = 0.9
+
 
 class TrainerConfig(BaseModel):
     """How the network is trained.
 
     Attributes
     ----------
-    learning_rate, weight_decay : float
-        Of AdamW while learning online.
+    learning_rate, weight_decay, second_moment_decay : float
+        Of AdamW while learning online. A short memory of squared gradients
+        keeps the first steps in a new domain, whose gradients are larger, small.
+    clip_norm : float
+        Longest gradient descended while learning online.
+    averaging : float
+        Share that the running average of the weights keeps at each online
+        step. The average is what is released: it passes over the dips of the
+        live network at the beginning of a domain.
     pretrain_learning_rate : float
         Largest rate for the first model; it falls to a tenth along a half cosine.
     loss, crops : LossConfig, CropConfig
@@ -30,8 +40,11 @@ class TrainerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    second_moment_decay: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.9
     pretrain_learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     loss: LossConfig = LossConfig()
     crops: CropConfig = CropConfig()
@@ -75,12 +88,17 @@ class Trainer:
         self._rng = rng
         self._parameters = used_parameters(model, config.crops.size)
         self._optimizer = torch.optim.AdamW(
-            self._parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            self._parameters.values(),
+            lr=config.learning_rate,
+            betas=(FIRST_MOMENT_DECAY, config.second_moment_decay),
+            weight_decay=config.weight_decay,
+            fused=True,
         )
+        self._averaged = copy.deepcopy(self._model).requires_grad_(requires_grad=False)
         self._loss = SegmentationLoss(config.loss)
         self._cropper = Cropper(config.crops, rng, device)
         self._strategy = make_strategy(
-            strategy, self._model, tuple(self._parameters.values()), self._optimizer, self._loss
+            strategy, self._model, tuple(self._parameters.values()), self._optimizer, self._loss, config.clip_norm
         )
         self._steps = 0
 
@@ -88,6 +106,11 @@ class Trainer:
     def model(self) -> Segmenter:
         """The live network, in evaluation mode between calls."""
         return self._model
+
+    @property
+    def averaged(self) -> Segmenter:
+        """The network with the running average of the live weights: what is judged and released."""
+        return self._averaged
 
     @property
     def steps(self) -> int:
@@ -123,6 +146,7 @@ class Trainer:
         past = {name: self._cropper.batch(samples) for name, samples in memory.items() if samples}
         report = self._strategy.observe(batch, past)
         self._steps += 1
+        self._average(self._config.averaging)
         return report
 
     def pretrain(
@@ -182,6 +206,7 @@ class Trainer:
                 losses.append(float(loss.detach()))
         finally:
             self._model.eval()
+        self._average(0.0)
         return losses
 
     def _draw(self, samples: Sequence[Labelled], showing: Sequence[Sequence[int]], count: int) -> list[Labelled]:
@@ -194,6 +219,14 @@ class Trainer:
             drawn.append(samples[pool[int(self._rng.integers(len(pool)))]])
         return drawn
 
+    @torch.no_grad()
+    def _average(self, keep: float) -> None:
+        """Move the average towards the live weights; batch statistics are taken as they are."""
+        for average, live in zip(self._averaged.parameters(), self._model.parameters(), strict=True):
+            average.lerp_(live, 1.0 - keep)
+        for statistic, current in zip(self._averaged.buffers(), self._model.buffers(), strict=True):
+            statistic.copy_(current)
+
     def state(self) -> State:
         """Return all that the next step depends on: copies, safe to write while training goes on."""
         optimizer = self._optimizer.state_dict()["state"]
@@ -202,6 +235,7 @@ class Trainer:
         return State.join(
             {
                 "model": State({name: _copy(t) for name, t in self._model.state_dict().items()}),
+                "averaged": State({name: _copy(t) for name, t in self._averaged.state_dict().items()}),
                 "optimizer": State(moments),
                 "strategy": self._strategy.state(),
                 "trainer": State(
@@ -222,6 +256,7 @@ class Trainer:
             If the state is of another network.
         """
         self._model.load_state_dict(dict(state.part("model").tensors), strict=True)
+        self._averaged.load_state_dict(dict(state.part("averaged").tensors), strict=True)
         index = {name: i for i, name in enumerate(self._parameters)}
         slots: dict[int, dict[str, Tensor]] = {}
         for key, tensor in state.part("optimizer").tensors.items():

@@ -110,6 +110,9 @@ class ModelVersion(BaseModel):
         Rows and columns of the input are multiples of this number.
     labels_learned : int
         How many labels it has learned in all.
+    labels_until : dict of int to int
+        Per partition of the labels topic the offset of the first label that
+        it has not learned: all before are in its training.
     metrics : dict of str to float
         Scores at release.
     gate : GateVerdict or None
@@ -129,6 +132,7 @@ class ModelVersion(BaseModel):
     preprocessing: str
     size_multiple: Annotated[int, Field(ge=1)]
     labels_learned: Annotated[int, Field(ge=0)]
+    labels_until: dict[int, int] = Field(default_factory=dict)
     metrics: dict[str, float]
     gate: GateVerdict | None
     created_at: AwareDatetime

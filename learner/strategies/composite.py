@@ -48,6 +48,10 @@ class Strategy:
         What constrains the step.
     penalties : sequence of Penalty
         What is added to the loss.
+    clip_norm : float or None
+        Longest gradient that is descended; a longer one, such as the first
+        ones of a new domain, is shortened after the projection, which keeps
+        its direction and so its constraints.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Strategy:
         rehearsal: Rehearsal,
         projection: Projection | None = None,
         penalties: Sequence[Penalty] = NO_PENALTIES,
+        clip_norm: float | None = None,
     ) -> None:
         self._model = model
         self._optimizer = optimizer
@@ -67,6 +72,7 @@ class Strategy:
         self._rehearsal = rehearsal
         self._projection = projection
         self._penalties = tuple(penalties)
+        self._clip_norm = clip_norm
         self._gradients = GradientRows(parameters)
         self._domain: str | None = None
 
@@ -138,6 +144,8 @@ class Strategy:
         if not (math.isfinite(norm) and all(map(math.isfinite, losses.values())) and math.isfinite(penalty)):
             msg = f"loss {losses[_NEW]:.3g} with gradient norm {norm:.3g} is not finite"
             raise DivergedError(msg)
+        if self._clip_norm is not None and norm > self._clip_norm:
+            gradient = gradient * (self._clip_norm / norm)
         self._gradients.install(gradient)
         self._optimizer.step()
         if self._penalties:

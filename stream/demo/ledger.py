@@ -151,15 +151,15 @@ class Ledger:
         """Return how many frames either model still owes."""
         return self.lost + sum(1 for frame_id in self.published if frame_id not in self.shadow_judged)
 
-    def dice(self, domain: str, role: str, *, exam: str) -> float | None:
-        """Return the pooled Dice of a domain's exam, or None if none of it was judged."""
+    def exam(self, domain: str, role: str, exam: str) -> Confusion | None:
+        """Return the counts of a domain's exam, or None if none of it was judged."""
         chosen = [s.counts for s in self.scored if (s.domain, s.role, s.exam) == (domain, role, exam)]
-        return sum(chosen, Confusion.empty(self.classes)).dice if chosen else None
+        return sum(chosen, Confusion.empty(self.classes)) if chosen else None
 
     def recent(self, domain: str, role: str, frames: int) -> float | None:
         """Return the pooled Dice of the last held-out frames of a domain, or None if none was judged."""
         chosen = [s.counts for s in self.scored if s.domain == domain and s.role == role][-frames:]
-        return sum(chosen, Confusion.empty(self.classes)).dice if chosen else None
+        return sum(chosen, Confusion.empty(self.classes)).foreground_dice if chosen else None
 
     def series(self, domain: str, role: str, window: int = 8) -> tuple[list[datetime], list[float]]:
         """Return times and pooled Dice of each ``window`` successive held-out frames of a domain."""
@@ -168,7 +168,7 @@ class Ledger:
         for start in range(0, len(scored) - window + 1, window // 2):
             part = scored[start : start + window]
             times.append(part[-1].at)
-            values.append(sum((s.counts for s in part), Confusion.empty(self.classes)).dice)
+            values.append(sum((s.counts for s in part), Confusion.empty(self.classes)).foreground_dice)
         return times, values
 
     def in_swap(self, at: datetime) -> bool:

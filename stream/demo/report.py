@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 
@@ -51,12 +51,7 @@ def build_report(
         The content of ``demo-report.json``.
     """
     domains = [
-        {
-            "name": name,
-            "dice_frozen": _rounded(ledger.dice(name, "frozen", exam=EXAM_END)),
-            "dice_served_start": _rounded(ledger.dice(name, "served", exam=exam_start(name))),
-            "dice_served_end": _rounded(ledger.dice(name, "served", exam=EXAM_END)),
-        }
+        {"name": name, **_scores("dice", ledger, name), **_scores("class_dice", ledger, name)}
         for name in ledger.domains
     ]
     return {
@@ -171,6 +166,25 @@ def latency_plot(ledger: Ledger) -> str:
     return _svg(figure)
 
 
+def _scores(score: Literal["dice", "class_dice"], ledger: Ledger, domain: str) -> dict[str, float | None]:
+    """Return one score of the frozen model and of the served one, at the domain's start and at the run's end.
+
+    ``dice`` is that of the defect pixels whatever their class, ``class_dice`` counts a pixel only with its class.
+    """
+
+    def value(role: str, exam: str) -> float | None:
+        counts = ledger.exam(domain, role, exam)
+        if counts is None:
+            return None
+        return round(counts.foreground_dice if score == "dice" else counts.dice, 4)
+
+    return {
+        f"{score}_frozen": value("frozen", EXAM_END),
+        f"{score}_served_start": value("served", exam_start(domain)),
+        f"{score}_served_end": value("served", EXAM_END),
+    }
+
+
 def _svg(figure: Any) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg")
@@ -184,10 +198,6 @@ def _start(ledger: Ledger) -> datetime | None:
 
 def _since(start: datetime | None, at: datetime) -> float:
     return 0.0 if start is None else (at - start).total_seconds()
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def _moment(at: datetime | None) -> str | None:

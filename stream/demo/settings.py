@@ -43,7 +43,7 @@ class DemoSettings(Section):
     seconds_per_domain: Annotated[float, Field(gt=0)] = 62.0
     frames_per_second: Annotated[float, Field(gt=0)] = 5.0
     held_out_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    exam_frames: Annotated[int, Field(ge=1)] = 24
+    exam_frames: Annotated[int, Field(ge=1)] = 48
     audit_rate: Annotated[float, Field(ge=0, le=1)] = 0.2
     first_model_seconds: Annotated[float, Field(gt=0)] = 80.0
     exam_in_flight: Annotated[int, Field(ge=1)] = 8

@@ -141,6 +141,7 @@ def _all_round(
     place: Placement,
     mask_value: int,
     size_mm: float,
+    *,
     centre: tuple[float, float],
     echo: Reflectors,
     extent: tuple[Array, Array],
@@ -179,7 +180,9 @@ def gas_pore(place: Placement, rng: np.random.Generator) -> Flaw:
     centre = place.somewhere(diameter, rng)
     level = np.array([decibels(rng.uniform(-6, -1))], dtype=np.complex128)
     echo = Reflectors(np.array([centre[0]]), np.array([centre[1]]), level)
-    return _all_round(place, GAS_PORE, diameter, centre, echo, _ellipse(centre, diameter, diameter, 0.0))
+    return _all_round(
+        place, GAS_PORE, diameter, centre=centre, echo=echo, extent=_ellipse(centre, diameter, diameter, 0.0)
+    )
 
 
 def solid_inclusion(place: Placement, rng: np.random.Generator) -> Flaw:
@@ -190,7 +193,14 @@ def solid_inclusion(place: Placement, rng: np.random.Generator) -> Flaw:
     x, z = _ellipse(centre, length, width, tilt)
     facets = rng.choice(len(x), 14, replace=False)
     strength = decibels(rng.uniform(-9, -5)) * rng.rayleigh(0.9, 14) * _phases(rng, 14)
-    return _all_round(place, SOLID_INCLUSION, length, centre, Reflectors(x[facets], z[facets], strength), (x, z))
+    return _all_round(
+        place,
+        SOLID_INCLUSION,
+        length,
+        centre=centre,
+        echo=Reflectors(x[facets], z[facets], strength),
+        extent=(x, z),
+    )
 
 
 def lack_of_fusion(place: Placement, rng: np.random.Generator) -> Flaw:
@@ -202,9 +212,10 @@ def lack_of_fusion(place: Placement, rng: np.random.Generator) -> Flaw:
         If no beam reaches a bevel.
     """
     joint = place.joint
-    length = rng.uniform(0.28, 0.45) * joint.wall_mm
-    rise = length * cos(joint.bevel)
     for _ in range(TRIES):
+        # The length is drawn again with the rest: a long flaw may fit nowhere under the beams.
+        length = rng.uniform(0.28, 0.45) * joint.wall_mm
+        rise = length * cos(joint.bevel)
         # The far bevel faces sound coming straight, the near one sound coming by the back wall.
         leg = int(rng.integers(1, place.spec.legs + 1))
         side = 1 if leg == 1 else -1

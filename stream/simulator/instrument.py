@@ -37,7 +37,7 @@ class Instrument:
         rng = np.random.default_rng(0)
         grid = (len(self.beams.coordinate), len(self.beams.range_mm))
         self._template = _speckle((TEMPLATE_SCALE * grid[0], TEMPLATE_SCALE * grid[1]), self.beams, rng)
-        self._clusters = _clustering(self._template.shape, spec, self.beams, rng)
+        self._clusters = _clustering(self._template.shape, spec, rng)
         x, z = self.beams.places()
         weld = self.joint.in_weld(x, z)
         level = decibels(spec.grain_noise_db) * np.where(weld, decibels(spec.weld_noise_db), 1.0)
@@ -149,9 +149,7 @@ def _speckle(shape: tuple[int, int], beams: Beams, rng: np.random.Generator) -> 
     return np.asarray(field / np.sqrt(np.mean(np.abs(field) ** 2)), dtype=np.complex64)
 
 
-def _clustering(
-    shape: tuple[int, ...], spec: DomainSpec, beams: Beams, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _clustering(shape: tuple[int, ...], spec: DomainSpec, rng: np.random.Generator) -> NDArray[np.float32]:
     """Return the local scattering strength: log-normal patches of a few point spreads, mean square 1."""
     if spec.grain_clustering == 0:
         return np.ones(shape, dtype=np.float32)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stream.simulator.domains import DomainSpec
 
 HALF_POWER_SINC = 0.4429
-"""Where sinc(x) = sin(pi x) / (pi x) has fallen to 1 / sqrt(2), so that its square (transmit times receive) is -6 dB."""
+"""Where sinc(x) = sin(pi x) / (pi x) has fallen to 1 / sqrt(2), so that its square (both ways) is -6 dB."""
 
 
 @dataclass(frozen=True, slots=True)

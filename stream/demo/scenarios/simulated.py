@@ -9,6 +9,9 @@ from stream.simulator import DomainSpec, simulate_weld
 from stream.sources import SourceFrame
 
 FRAMES_PER_WELD = 24
+EVERY = 3
+"""A scan takes a frame each millimetre or two; of these one in three is shown, so that more different flaws are."""
+EXAM_EVERY = 6
 FIRST_LABELS = 240
 
 
@@ -68,14 +71,18 @@ class Simulated:
 
     def exam(self, domain: int, exam: str) -> Iterator[Shown]:
         """Yield a domain's held-out frames: the same pixels at each exam, under ids of their own."""
-        welds = self._welds(domain, exam, self._seed + 3)
+        welds = self._welds(domain, exam, self._seed + 3, every=EXAM_EVERY)
         return (Shown(scan, held_out=True, exam=exam) for scan in itertools.islice(welds, self._exam_frames))
 
-    def _welds(self, domain: int, purpose: str, seed: int, run_id: str | None = None) -> Iterator[SourceFrame]:
+    def _welds(
+        self, domain: int, purpose: str, seed: int, *, run_id: str | None = None, every: int = EVERY
+    ) -> Iterator[SourceFrame]:
         for number in itertools.count():
-            yield from simulate_weld(
+            weld = simulate_weld(
                 self._specs[domain],
                 seed=(seed, domain, number),
                 frames=FRAMES_PER_WELD,
-                weld_id=f"{run_id or self._run_id}-{purpose}-{domain}-{number}",
+                weld_id=f"{run_id or self._run_id}-{purpose}-{domain}-{number}".replace(":", "-"),
             )
+            # Welds start at different frames, or all would show their flaws at the same stage.
+            yield from itertools.islice(weld, number % every, None, every)

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,15 +103,19 @@ def test_only_held_out_frames_are_scored_and_exams_apart(ledger: Ledger) -> None
     ledger.judge(judgement("learned"), mask_of(0), "served")
     ledger.judge(judgement("first"), mask_of(2), "served")
     ledger.judge(judgement("last"), mask_of(4), "served")
-    assert ledger.dice("a", "served", exam=exam_start("a")) == pytest.approx(2 * 2 / 6)
-    assert ledger.dice("a", "served", exam=EXAM_END) == 1.0
-    assert ledger.dice("a", "frozen", exam=EXAM_END) is None
+    first, last = (ledger.exam("a", "served", exam) for exam in (exam_start("a"), EXAM_END))
+    assert first is not None
+    assert last is not None
+    assert first.dice == pytest.approx(2 * 2 / 6)
+    assert last.dice == 1.0
+    assert ledger.exam("a", "frozen", EXAM_END) is None
 
 
-def test_the_class_must_be_right(ledger: Ledger) -> None:
+def test_the_report_tells_defect_pixels_from_those_with_their_class(ledger: Ledger) -> None:
     ledger.publish("f", Published("a", held_out=True, exam=EXAM_END, mask=mask_of(4, value=1)))
     ledger.judge(judgement("f"), mask_of(4, value=2), "served")
-    assert ledger.dice("a", "served", exam=EXAM_END) == 0.0
+    (domain,) = report_of(ledger)["domains"]
+    assert (domain["dice_served_end"], domain["class_dice_served_end"]) == (1.0, 0.0)
 
 
 def test_a_label_is_served_when_a_version_that_learned_it_first_judges(ledger: Ledger) -> None:
@@ -151,7 +156,7 @@ def finished(served: float, *, first_served: int = 8) -> Ledger:
     return ledger
 
 
-def report_of(ledger: Ledger) -> dict[str, object]:
+def report_of(ledger: Ledger) -> dict[str, Any]:
     return build_report(ledger, learned=3, seconds={"setup": 1, "first_model": 2, "streaming": 3}, refused=())
 
 
