@@ -38,9 +38,9 @@ class GateConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    domain_margin: Annotated[float, Field(ge=0)] = 0.03
+    domain_margin: Annotated[float, Field(ge=0)] = 0.05
     class_margin: Annotated[float, Field(ge=0)] = 0.15
-    overall_margin: Annotated[float, Field(ge=0)] = 0.02
+    overall_margin: Annotated[float, Field(ge=0)] = 0.04
     min_domain_samples: Annotated[int, Field(ge=1)] = 4
     min_class_samples: Annotated[int, Field(ge=1)] = 6
 

@@ -81,7 +81,7 @@ class EvaluationSettings(Section):
 
     golden: Annotated[int, Field(ge=0)] = Field(16, description="Samples of the golden set.")
     newest: Annotated[int, Field(ge=0)] = Field(8, description="Newest labels held out.")
-    past_per_domain: Annotated[int, Field(ge=0)] = Field(4, description="Held-out samples of each past domain.")
+    past_per_domain: Annotated[int, Field(ge=0)] = Field(6, description="Held-out samples of each past domain.")
 
 
 class CheckpointSettings(Section):

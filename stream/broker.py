@@ -118,6 +118,7 @@ def make_broker(kafka: KafkaSettings, *, client_id: str = "weldstream") -> Kafka
         max_request_size=MAX_REQUEST_BYTES,
         allow_auto_create_topics=False,
         security=_security(kafka),
+        logger=None,  # a line for each record would bury everything else
     )
 
 
