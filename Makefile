@@ -13,7 +13,7 @@ STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/p
 BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
 remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
 
-.PHONY: help setup demo up test check fix bench lock clean
+.PHONY: help setup demo up test check fix docs bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -54,11 +54,14 @@ check: setup ## Formatter, linter, types, import rules, generated docs; changes 
 	@$(BIN)/ruff check --no-fix .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/weldstream docs --check
+	@$(BIN)/python docs/generate.py --check
 
 fix: setup ## Let formatter and linter repair what they can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: setup ## Write the generated documents and the table of settings
+	@$(BIN)/python docs/generate.py
 
 bench: setup ## Measure the figures; ends non-zero where a bar is missed
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -98,7 +98,12 @@ class Trainer:
         self._loss = SegmentationLoss(config.loss)
         self._cropper = Cropper(config.crops, rng, device)
         self._strategy = make_strategy(
-            strategy, self._model, tuple(self._parameters.values()), self._optimizer, self._loss, config.clip_norm
+            strategy,
+            self._model,
+            tuple(self._parameters.values()),
+            self._optimizer,
+            self._loss,
+            clip_norm=config.clip_norm,
         )
         self._steps = 0
 

@@ -44,6 +44,7 @@ def make_strategy(
     parameters: Sequence[nn.Parameter],
     optimizer: Optimizer,
     loss: LossFunction,
+    *,
     clip_norm: float | None = None,
 ) -> Strategy:
     """Compose a strategy; the parameters are as of :class:`~learner.strategies.composite.Strategy`."""
