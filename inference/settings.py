@@ -70,7 +70,7 @@ class AlertSettings(Section):
     """When subscribers are alerted."""
 
     min_area_mm2: Annotated[float, Field(ge=0)] = Field(2.0, description="Smallest indication that is alerted.")
-    min_confidence: Fraction = Field(0.7, description="Lowest mean probability that is alerted.")
+    min_confidence: Fraction = Field(0.5, description="Lowest mean probability that is alerted.")
     merge_distance_mm: Annotated[float, Field(ge=0)] = Field(
         5.0, description="Indications of a class this near to each other along a weld are one."
     )

@@ -35,3 +35,7 @@ def main() -> None:
     except (WeldstreamError, KafkaError, FileNotFoundError, ValidationError) as error:
         typer.echo(f"weldstream: {error}", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -24,8 +24,6 @@ from stream.simulator import DOMAINS
 from stream.topics import ensure_topics
 
 FIRST_MODEL_PATIENCE_SECONDS = 300.0
-BOOTSTRAP_SHARE = 0.6
-"""Of the first labels, what the first model waits for: the others may be held out."""
 
 
 class ScenarioName(StrEnum):
@@ -44,6 +42,7 @@ def demo_command(  # noqa: PLR0917 - the command line passes options by name
     frames_per_second: Annotated[float, typer.Option(help="Rate of publishing.", min=0.1)] = 5.0,
     first_model_seconds: Annotated[float, typer.Option(help="Longest training of the first model.", min=1)] = 80.0,
     audit_rate: Annotated[float, typer.Option(help="Share of unflagged frames to label.", min=0, max=1)] = 0.2,
+    exam_frames: Annotated[int, typer.Option(help="Held-out frames of an exam.", min=1)] = 48,
     report_dir: Annotated[Path, typer.Option(help="Where the report goes.")] = Path(),
     seed: Annotated[int, typer.Option(help="Of what is shown.")] = 7,
 ) -> None:
@@ -57,6 +56,7 @@ def demo_command(  # noqa: PLR0917 - the command line passes options by name
         frames_per_second=frames_per_second,
         first_model_seconds=first_model_seconds,
         audit_rate=audit_rate,
+        exam_frames=exam_frames,
         report_dir=report_dir,
         seed=seed,
     )
@@ -97,7 +97,7 @@ def _demo(scenario: Scenario, settings: DemoSettings, console: Console) -> list[
     with LocalStack() as stack:
         services = _start(stack, scenario, settings)
         set_up = time.monotonic() - began
-        console.print(f"training the first model on {scenario.domains[0]} (kept for the next run)")
+        console.print(f"first model, on {scenario.domains[0]}: trained once, kept for the next run", soft_wrap=True)
         for service in (services.inference, services.frozen):
             service.wait_ready(FIRST_MODEL_PATIENCE_SECONDS)
         first_model = time.monotonic() - began - set_up
@@ -129,7 +129,7 @@ def _start(stack: LocalStack, scenario: Scenario, settings: DemoSettings) -> Ser
         await send_first_labels(stack.kafka_settings, first, scenario.classes, datetime.now(UTC))
 
     asyncio.run(prepare())
-    return start_services(stack, settings, scenario.classes, int(BOOTSTRAP_SHARE * len(first)), learner={})
+    return start_services(stack, settings, scenario.classes, len(first), learner={})
 
 
 def _summary(report: dict[str, object], found: list[str], console: Console) -> None:
