@@ -161,7 +161,7 @@ class Ledger:
         chosen = [s.counts for s in self.scored if s.domain == domain and s.role == role][-frames:]
         return sum(chosen, Confusion.empty(self.classes)).foreground_dice if chosen else None
 
-    def series(self, domain: str, role: str, window: int = 8) -> tuple[list[datetime], list[float]]:
+    def series(self, domain: str, role: str, window: int = 12) -> tuple[list[datetime], list[float]]:
         """Return times and pooled Dice of each ``window`` successive held-out frames of a domain."""
         scored = sorted((s for s in self.scored if s.domain == domain and s.role == role), key=lambda s: s.at)
         times, values = [], []

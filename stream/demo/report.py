@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import jinja2
 
-from schemas.events import GateVerdict
+from schemas.events import GateVerdict, ReleaseKind
 from stream.demo.ledger import Ledger, percentiles
 
 EXAM_END = "end"
@@ -39,7 +39,8 @@ def build_report(
     ledger : Ledger
         The run's books.
     learned : int
-        Labels that the learner reports as learned.
+        Labels that the learner reports as learned, those of the first model
+        included. The others are held out: no training ever sees them.
     seconds : mapping of str to float
         Durations of ``setup``, ``first_model`` and ``streaming``.
     refused : sequence of GateVerdict
@@ -50,6 +51,7 @@ def build_report(
     dict
         The content of ``demo-report.json``.
     """
+    first_model = next((r.version.labels_learned for r in ledger.releases if r.kind is ReleaseKind.INITIAL), 0)
     domains = [
         {"name": name, **_scores("dice", ledger, name), **_scores("class_dice", ledger, name)}
         for name in ledger.domains
@@ -61,7 +63,12 @@ def build_report(
             "lost": ledger.lost,
             "judged_twice": ledger.judged_twice,
         },
-        "labels": {"requested": len(ledger.requested), "answered": len(ledger.answered), "learned": learned},
+        "labels": {
+            "requested": len(ledger.requested),
+            "answered": len(ledger.answered),
+            "learned": learned - first_model,
+            "learned_by_first_model": first_model,
+        },
         "releases": [
             {
                 "version": r.version.model.version,

@@ -46,7 +46,7 @@ class DemoSettings(Section):
     exam_frames: Annotated[int, Field(ge=1)] = 48
     audit_rate: Annotated[float, Field(ge=0, le=1)] = 0.2
     first_model_seconds: Annotated[float, Field(gt=0)] = 80.0
-    exam_in_flight: Annotated[int, Field(ge=1)] = 8
+    exam_in_flight: Annotated[int, Field(ge=1)] = 3
     patience_seconds: Annotated[float, Field(gt=0)] = 60.0
     seed: int = 7
     report_dir: Path = Path()
