@@ -6,7 +6,6 @@ import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from inference.clients import Consumer
 from inference.installer import Artifacts, ModelInstaller
 from inference.metrics import InferenceMetrics
 from inference.releases import ReleaseFollower
@@ -17,6 +16,7 @@ from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
 from schemas.topics import MODEL_RELEASES
 from stream.broker import make_consumer
+from stream.clients import Consumer
 from stream.records import InRecord
 
 _log = logging.getLogger(__name__)

@@ -15,8 +15,6 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from inference.alerts import AlertRule
-from inference.clients import Consumer
-from inference.http import HttpServer, make_app
 from inference.installer import ModelInstaller
 from inference.metrics import InferenceMetrics
 from inference.models import serve_models
@@ -31,7 +29,9 @@ from inference.slot import SessionSlot
 from schemas.errors import WeldstreamError
 from schemas.topics import FRAMES, JUDGEMENTS, TOPICS
 from stream.broker import make_consumer, make_producer, send_and_wait
+from stream.clients import Consumer
 from stream.codec import FrameLimits
+from stream.http import HttpServer, make_app
 from stream.records import InRecord
 from stream.topics import ensure_topics
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
-from inference.clients import Consumer
 from inference.jobs import FrameJob, Outcome, Rejected, compute
 from inference.metrics import InferenceMetrics
 from inference.partitions import Partitions
 from inference.service import InferenceService
 from inference.sink import PATIENT, Sink
 from inference.slot import SessionSlot
+from stream.clients import Consumer
 from stream.records import InRecord
 
 _log = logging.getLogger(__name__)

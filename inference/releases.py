@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 
 from aiokafka.errors import KafkaError
 
-from inference.clients import Consumer
 from inference.installer import ModelInstaller
 from inference.metrics import InferenceMetrics
 from schemas.errors import BadRecordError, WeldstreamError
 from schemas.events import ModelReleased
 from schemas.topics import MODEL_RELEASES
+from stream.clients import Consumer
 from stream.codec import decode_event
 from stream.records import InRecord
 from stream.retry import RetryPolicy

@@ -10,10 +10,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.structs import TopicPartition
 
-from inference.clients import Consumer
 from inference.metrics import InferenceMetrics
 from schemas.errors import ServiceUnavailableError
 from stream.broker import send
+from stream.clients import Consumer
 from stream.records import OutRecord
 from stream.retry import RetryPolicy, is_retriable
 

@@ -20,10 +20,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from learner.books import Books
 from learner.checkpoint import Checkpoint, CheckpointStore
-from learner.clients import Consumer
 from learner.golden import GoldenSet
 from learner.holdout import HoldoutRule, ValidationSet
-from learner.http import HttpServer, make_app
 from learner.intake import Intake
 from learner.labels import LabelReader, Prequential, claim_checks
 from learner.learning import Learning, load_weights
@@ -46,8 +44,10 @@ from schemas.errors import WeldstreamError
 from schemas.events import ModelReleased
 from schemas.topics import LABELS
 from stream.broker import make_consumer, make_producer, send_and_wait
+from stream.clients import Consumer
 from stream.codec import FrameLimits
 from stream.dead_letters import dead_letter
+from stream.http import HttpServer, make_app
 from stream.records import InRecord
 from stream.retry import RetryPolicy
 from stream.topics import ensure_topics
@@ -133,6 +133,7 @@ class LearnerNode:
     async def rebuild(self) -> None:
         """Forget the memory and read it anew from the labels topic, without training."""
         async with AsyncExitStack() as resources:
+            resources.callback(self.http.close)
             await self._connect(resources)
             memories = await open_memories(self._settings, resources, self._memory_rng())
             admitted = await rebuild_memory(

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 import httpx
 from prometheus_client import CollectorRegistry
 
-from inference.http import HttpServer, make_app
 from inference.metrics import InferenceMetrics
 from schemas.settings import HttpSettings
+from stream.http import HttpServer, make_app
 
 
 @asynccontextmanager

@@ -38,6 +38,9 @@ class Consumer(Protocol):
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from an offset."""
 
+    async def position(self, partition: TopicPartition) -> int:
+        """Return the next offset that will be fetched."""
+
     async def seek_to_beginning(self, *partitions: TopicPartition) -> None:
         """Read on from the first record there is."""
 

@@ -25,14 +25,14 @@ def make_app(registry: CollectorRegistry, why_not_ready: WhyNotReady) -> AsgiFas
     """Build the ASGI application.
 
     ``/healthz`` answers while the event loop turns; ``/readyz`` answers 503
-    with the reason until frames are judged; ``/metrics`` is for Prometheus.
+    with the reason until the process does its work; ``/metrics`` is for Prometheus.
 
     Parameters
     ----------
     registry : CollectorRegistry
         What is shown.
     why_not_ready : callable
-        Returns None if frames are judged, else a sentence.
+        Returns None if the process does its work, else a sentence.
     """
 
     @get(include_in_schema=False)
@@ -89,3 +89,7 @@ class HttpServer:
     def stop(self) -> None:
         """Make ``run`` return."""
         self._server.should_exit = True
+
+    def close(self) -> None:
+        """Give the port back, also where ``run`` was never called."""
+        self._socket.close()
