@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -103,8 +104,8 @@ async def connected(stack: LocalStack, registry: ModelRegistry) -> AsyncIterator
     """Connect to a stack and collect judgements while the block runs."""
     kafka = stack.kafka_settings
     answers = Answers()
-    producer = make_producer(kafka)
-    consumer = make_consumer(kafka, [JUDGEMENTS], None)
+    producer: Any = make_producer(kafka)
+    consumer: Any = make_consumer(kafka, [JUDGEMENTS], None)
     await producer.start()
     await consumer.start()
     collecting = asyncio.create_task(_collect(consumer, answers))

@@ -75,6 +75,7 @@ def build_report(
                 "kind": r.kind.value,
                 "announced_at": r.announced_at.isoformat(),
                 "first_judged_at": _moment(ledger.first_judged.get(r.version.model.version)),
+                "metrics": r.version.metrics,
                 "gate": None if r.version.gate is None else r.version.gate.model_dump(mode="json"),
             }
             for r in ledger.releases
