@@ -4,6 +4,7 @@ import base64
 import shutil
 import subprocess
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from stream.local.jars import DEPLOY_KAFKA
@@ -42,6 +43,13 @@ def server_properties(*, port: int, controller_port: int, log_dir: Path) -> str:
         "group.initial.rebalance.delay.ms": 0,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def new_cluster_id(random: Callable[[], uuid.UUID] = uuid.uuid4) -> str:
+    """Return a random cluster id: a base64url UUID that Kafka's tools do not take for an option."""
+    while (cluster_id := base64.urlsafe_b64encode(random().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return cluster_id
 
 
 class KafkaBroker(ManagedProcess):
@@ -101,7 +109,7 @@ class KafkaBroker(ManagedProcess):
         if formatted.exists():
             return
         shutil.rmtree(data, ignore_errors=True)  # half formatted by a run that was interrupted
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = new_cluster_id()
         command = (*self._java, *self._classpath, "kafka.tools.StorageTool", "format", "-t", cluster_id)
         done = subprocess.run(  # noqa: S603 - built here
             (*command, "-c", self._configuration),
