@@ -63,17 +63,22 @@ class Rig:
     producer: AIOKafkaProducer
     answers: Answers
 
-    async def publish(self, scans: Sequence[SourceFrame], rate: float | None = None) -> None:
-        """Send frames, at once or at a rate in frames/s."""
+    async def publish(self, scans: Sequence[SourceFrame], rate: float | None = None) -> float:
+        """Send frames, at once or at a rate in frames/s, and return the loop's time at the first.
+
+        All are encoded beforehand: the load must not take the processor from what is measured.
+        """
+        topic = self.kafka.topic(FRAMES)
+        records = [encode_frame(scan.frame, scan.pixels, topic=topic, source=SOURCE) for scan in scans]
         loop = asyncio.get_running_loop()
         start = loop.time()
         deliveries = []
-        for number, scan in enumerate(scans):
+        for number, record in enumerate(records):
             if rate is not None:
                 await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
-            record = encode_frame(scan.frame, scan.pixels, topic=self.kafka.topic(FRAMES), source=SOURCE)
             deliveries.append(await send(self.producer, record))
         await asyncio.gather(*deliveries)
+        return start
 
     async def announce(self, released: ModelReleased) -> None:
         """Announce a release."""

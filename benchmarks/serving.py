@@ -125,10 +125,9 @@ async def throughput(rig: Rig, artifacts: ArtifactStore, version: ModelVersion) 
         prepared = [prepare(scan.pixels)[None] for scan in scans[: BACKLOG // 2]]
         bare = await asyncio.to_thread(_bare_rate, session, prepared)
         before = len(rig.answers.judgements)
-        began = time.perf_counter()
-        await rig.publish(scans)
+        began = await rig.publish(scans)
         await rig.answers.until(before + BACKLOG)
-        looped = BACKLOG / (time.perf_counter() - began)
+        looped = BACKLOG / (asyncio.get_running_loop().time() - began)
         again = await asyncio.to_thread(_bare_rate, session, prepared)
         ratios.append(looped / np.mean([bare, again]))
         rates.append(looped)
@@ -155,6 +154,7 @@ async def swaps_under_load(rig: Rig, versions: Sequence[ModelVersion]) -> list[F
     scans = list(frames(int(seconds * LOAD), "swaps"))
     first = len(rig.answers.judgements)
     sending = asyncio.create_task(rig.publish(scans, rate=LOAD))
+    await rig.answers.until(first + 1)
     await asyncio.sleep(STEADY_SECONDS)
     announced, waits = [], []
     for number in range(SWAPS_UNDER_LOAD):

@@ -25,6 +25,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
+    from inference.slot import limit_arenas
+
+    limit_arenas()
     asyncio.run(_run(InferenceSettings()))
 
 

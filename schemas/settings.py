@@ -42,7 +42,7 @@ class KafkaSettings(Section):
     sasl_username: str | None = Field(None, description="SCRAM-SHA-512 user.")
     sasl_password: SecretStr | None = Field(None, description="SCRAM-SHA-512 password.")
     ca_file: str | None = Field(None, description="PEM file of the certificate authority.")
-    compression: Literal["none", "lz4"] = Field("none", description="Compression of what is produced.")
+    compression: Literal["none", "lz4", "zstd"] = Field("none", description="Compression of what is produced.")
     replication_factor: Annotated[int, Field(ge=1)] = Field(1, description="Of topics created here.")
 
     def topic(self, topic: Topic) -> str:

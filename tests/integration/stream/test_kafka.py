@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -277,3 +278,23 @@ async def test_kcat_publishes_a_frame(kafka_settings: KafkaSettings, tmp_path: P
     decoded = decode_frame(record, FrameLimits())
     assert decoded.frame == make_frame()
     np.testing.assert_array_equal(decoded.pixels, pixels)
+
+
+@pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
+async def test_what_is_compressed_arrives_as_it_was_sent(
+    compression: Literal["none", "lz4", "zstd"], kafka_settings: KafkaSettings
+) -> None:
+    settings = kafka_settings.model_copy(update={"compression": compression})
+    await ensure_topics(settings)
+    sender: Any = make_producer(settings)
+    receiver: Any = make_consumer(settings, [FRAMES])
+    value = b"speckle" * 10_000
+    await sender.start()
+    await send_and_wait(sender, OutRecord(settings.topic(FRAMES), b"weld", value, ()))
+    await sender.stop()
+    await receiver.start()
+    try:
+        batches = await receiver.getmany(timeout_ms=20_000)
+        assert [record.value for records in batches.values() for record in records] == [value]
+    finally:
+        await receiver.stop()
