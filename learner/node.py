@@ -29,7 +29,7 @@ from learner.rebuild import rebuild_memory
 from learner.releaser import Releaser, announcement
 from learner.rollback import RollbackWatch
 from learner.served import Served
-from learner.service import LearnerService, resumes
+from learner.service import LearnerService, fallback
 from learner.settings import LearnerSettings
 from learner.stores import Memories, open_memories
 from learner.telemetry import LearnerMetrics
@@ -232,7 +232,7 @@ class LearnerNode:
         serving = await self._patiently("registry", lambda: asyncio.to_thread(registry.serving))
         if serving is not None:
             await asyncio.to_thread(served.take, serving.version)
-            watch.watch(resumes(serving))
+            watch.serves(serving.version.model.version, fallback(serving))
             self.metrics.model_version.set(serving.version.model.version)
         domains = self._resume(checkpoint, memories, trainer)
         if checkpoint is None and serving is not None:

@@ -17,7 +17,7 @@ from schemas.events import GateVerdict, ModelVersion
 
 
 class Served:
-    """The serving version and its parent, with what both make of frames. Blocking.
+    """The serving version and the one before, with what both make of frames. Blocking.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Served:
         self._gate = ReleaseGate(settings.gate, settings.classes)
         self.version: ModelVersion | None = None
         self._scores: FrameScores | None = None
-        self._parent: FrameScores | None = None
+        self._previous: tuple[int, FrameScores] | None = None
 
     @property
     def number(self) -> int | None:
@@ -49,19 +49,19 @@ class Served:
 
     def take(self, version: ModelVersion) -> None:
         """Make a version of the registry the serving one."""
-        self.version, self._scores, self._parent = version, self._load(version), None
+        self.version, self._scores = version, self._load(version)
 
     def succeed(self, version: ModelVersion, scores: FrameScores) -> None:
         """Make a version that was just released the serving one."""
-        self.version, self._scores, self._parent = version, scores, self._scores
+        if self.version is not None:
+            self._previous = self.version.model.version, self.scores
+        self.version, self._scores = version, scores
 
-    def parent(self) -> FrameScores:
-        """Return what the serving version's parent makes of frames, reading its weights where needed."""
-        assert self.version is not None
-        assert self.version.parent is not None
-        if self._parent is None:
-            self._parent = self._load(self._registry.get(self.version.parent))
-        return self._parent
+    def scores_of(self, number: int) -> FrameScores:
+        """Return what a version of the registry makes of frames, reading its weights unless it served last."""
+        if self._previous is None or self._previous[0] != number:
+            self._previous = number, self._load(self._registry.get(number))
+        return self._previous[1]
 
     def freeze(self, model: nn.Module) -> FrameScores:
         """Return the scores of a copy of a network, to be judged while the original may go on."""

@@ -146,8 +146,12 @@ class LearnerService:
             else:
                 await self._wait()
             return
+        if self._watch.unscored:
+            await self._run(partial(self._watch.score, self._served.scores))
         if self._watch.due:
             await self._look_back()
+        if self._watch.unscored:
+            return  # Labels came meanwhile: they are judged before anything may learn them.
         if self._books.pending:
             await self._learn()
         elif self._learning.can_rehearse:
@@ -244,7 +248,7 @@ class LearnerService:
             await self._announce(released)
         self._served.succeed(released.version, candidate)
         self._announced(released, timer.seconds)
-        self._watch.watch(released.version.model.version if parent is not None else None)
+        self._watch.serves(released.version.model.version, parent)
         await self.save()
         self._attempted = time.monotonic()
 
@@ -282,21 +286,21 @@ class LearnerService:
         self._metrics.model_version.set(number)
 
     async def _look_back(self) -> None:
-        comparison = await self._run(partial(self._watch.compare, self._served.scores, self._served.parent))
-        version = self._served.version
-        if comparison.passed or version is None or version.parent is None:
+        found = await self._run(partial(self._watch.compare, self._served.scores_of))
+        comparison = found.comparison
+        if comparison.passed:
             return
         reason = (
-            f"v{version.model.version} reached Dice {comparison.candidate:.3f} on the {comparison.samples} labels "
-            f"after its release, v{version.parent} reaches {comparison.serving:.3f}"
+            f"up to v{self._served.number}, Dice was {comparison.candidate:.3f} on the newest {comparison.samples} "
+            f"labels, v{found.before} reaches {comparison.serving:.3f}"
         )
-        released = await self._run(partial(self._registry.roll_back, reason, version.parent))
+        released = await self._run(partial(self._registry.roll_back, reason, found.before))
         await self._announce(released)
         _log.warning("rolled back: %s", reason)
         await self._run(partial(self._served.take, released.version))
         await self._learning.reset(await self._run(partial(self._releaser.tensors, released.version)))
         self._books.in_model = released.version.labels_learned
-        self._watch.watch(None)
+        self._watch.serves(released.version.model.version, None)
         self._metrics.rollbacks.inc()
         self._metrics.model_version.set(released.version.model.version)
         await self.save()
@@ -341,8 +345,6 @@ class LearnerService:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
-def resumes(serving: ModelReleased | None) -> int | None:
-    """Return the version to watch after a restart: a release that has a parent, and was not returned to."""
-    if serving is None or serving.kind is not ReleaseKind.RELEASE:
-        return None
-    return serving.version.model.version
+def fallback(serving: ModelReleased) -> int | None:
+    """Return what to return to if what serves proves bad: its parent, unless it was itself returned to."""
+    return serving.version.parent if serving.kind is ReleaseKind.RELEASE else None

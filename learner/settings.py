@@ -72,8 +72,10 @@ class ReleaseSettings(Section):
         5.0, description="Or seconds since the last attempt, with a label learned."
     )
     parity_frames: Count = Field(2, description="Frames on which torch and onnxruntime must agree.")
-    rollback_window: Count = Field(8, description="Newest labels on which a release is compared with its parent.")
-    rollback_margin: Fraction = Field(0.1, description="How much worse than its parent its Dice may be there.")
+    rollback_window: Count = Field(
+        16, description="Newest labels on which what served is compared with the version before."
+    )
+    rollback_margin: Fraction = Field(0.1, description="How much worse its Dice may be there.")
 
 
 class EvaluationSettings(Section):
