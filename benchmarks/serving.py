@@ -5,7 +5,6 @@ import copy
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from benchmarks.figures import Figure, measured
 from benchmarks.release import state_to_announcement
 from benchmarks.rig import Rig, connected, frames, now
 from benchmarks.step import draw_cost
+from benchmarks.swaps import memory_over_swaps, swaps_under_load
 from inference.session import ModelSession, SessionLoader
 from learner.export import export_graph, export_weights
 from learner.model import ModelConfig, Segmenter
@@ -24,7 +24,7 @@ from learner.trainers import make_trainer
 from memory.artifacts import ArtifactStore
 from memory.registry import ModelRegistry
 from memory.samples import Sample
-from schemas import ClassTable, Judgement, ModelVersion
+from schemas import ClassTable, ModelVersion
 from stream.local import LocalStack
 from stream.preprocessing import VERSION, prepare
 from stream.topics import ensure_topics
@@ -36,13 +36,6 @@ DIFFERENCE = 1e-3
 WARM_UP = 40
 BACKLOG = 300
 REPEATS = 3
-LOAD = 12.0
-"""Frames/s while swapping: under half of what a core judges, so that waiting is not what is measured."""
-STEADY_SECONDS = 40.0
-SWAPS_UNDER_LOAD = 24
-SECONDS_BETWEEN_SWAPS = 2.5
-SWAP_WINDOW_SECONDS = 1.0
-SWAPS_FOR_MEMORY = 100
 
 
 def networks(count: int) -> list[Segmenter]:
@@ -122,7 +115,7 @@ async def throughput(rig: Rig, artifacts: ArtifactStore, version: ModelVersion) 
     ratios, rates = [], []
     for repeat in range(REPEATS):
         scans = list(frames(BACKLOG, f"backlog-{repeat}"))
-        prepared = [prepare(scan.pixels)[None] for scan in scans[: BACKLOG // 2]]
+        prepared = [prepare(scan.pixels)[None] for scan in scans]
         bare = await asyncio.to_thread(_bare_rate, session, prepared)
         before = len(rig.answers.judgements)
         began = await rig.publish(scans)
@@ -132,8 +125,9 @@ async def throughput(rig: Rig, artifacts: ArtifactStore, version: ModelVersion) 
         ratios.append(looped / np.mean([bare, again]))
         rates.append(looped)
     method = (
-        f"median of {REPEATS}: {BACKLOG} frames of 256 x 256 published at once, until the last judgement is read back; "
-        "over the mean rate of bare one-frame runs of the same session before and after, one thread each"
+        f"median of {REPEATS}: {BACKLOG} frames of 256 x 256, encoded beforehand, published at once, until the last "
+        "judgement is read back; over the mean rate of bare one-frame runs of the same model on the same frames, "
+        "prepared beforehand, before and after; one thread each"
     )
     return [
         measured("frames/s through Kafka over bare onnxruntime", float(np.median(ratios)), "", method, at_least=0.90),
@@ -146,80 +140,3 @@ def _bare_rate(session: ModelSession, prepared: Sequence[NDArray[np.float32]]) -
     for image in prepared:
         session.run(image)
     return len(prepared) / (time.perf_counter() - began)
-
-
-async def swaps_under_load(rig: Rig, versions: Sequence[ModelVersion]) -> list[Figure]:
-    """Swap while frames stream and compare the latency around swaps with the time between."""
-    seconds = STEADY_SECONDS + SWAPS_UNDER_LOAD * SECONDS_BETWEEN_SWAPS
-    scans = list(frames(int(seconds * LOAD), "swaps"))
-    first = len(rig.answers.judgements)
-    sending = asyncio.create_task(rig.publish(scans, rate=LOAD))
-    await rig.answers.until(first + 1)
-    await asyncio.sleep(STEADY_SECONDS)
-    announced, waits = [], []
-    for number in range(SWAPS_UNDER_LOAD):
-        target = versions[(number + 1) % len(versions)].model.version
-        released = await rig.release(target)
-        announced.append(released.announced_at)
-        await asyncio.sleep(SECONDS_BETWEEN_SWAPS)
-        judged = [
-            j.judged_at
-            for j in rig.answers.judgements[first:]
-            if j.model.version == target and j.judged_at >= released.announced_at
-        ]
-        if judged:
-            waits.append((min(judged) - released.announced_at).total_seconds())
-    await sending
-    await rig.answers.until(first + len(scans))
-    judgements = rig.answers.judgements[first:]
-    window = timedelta(seconds=SWAP_WINDOW_SECONDS)
-
-    def swapping(judgement: Judgement) -> bool:
-        return any(at <= judgement.judged_at <= at + window for at in announced)
-
-    steady = [j.latency_seconds for j in judgements if not swapping(j)]
-    during = [j.latency_seconds for j in judgements if swapping(j)]
-    ids = [j.frame_id for j in judgements]
-    ratio = float(np.percentile(during, 99) / np.percentile(steady, 99))
-    method = f"{SWAPS_UNDER_LOAD} swaps, one each {SECONDS_BETWEEN_SWAPS} s, at {LOAD:g} frames/s on the real broker"
-    latency = (
-        f"{method}; {len(during)} judgements within {SWAP_WINDOW_SECONDS:g} s of an announcement, {len(steady)} others"
-    )
-    return [
-        measured("swaps under load", len(waits), "swaps", method, at_least=20),
-        measured("frames lost over swaps", len(scans) - len(set(ids)), "frames", method, at_most=0),
-        measured("frames judged twice over swaps", len(ids) - len(set(ids)), "frames", method, at_most=0),
-        measured("p99 latency around swaps over steady", ratio, "", latency, at_most=1.25),
-        measured("p50 latency, steady", 1000 * float(np.percentile(steady, 50)), "ms", latency),
-        measured("p99 latency, steady", 1000 * float(np.percentile(steady, 99)), "ms", latency),
-        measured("announcement to first judgement, worst", max(waits), "s", method, at_most=1.0),
-        measured("announcement to first judgement, median", float(np.median(waits)), "s", method),
-    ]
-
-
-async def memory_over_swaps(rig: Rig, versions: Sequence[ModelVersion]) -> list[Figure]:
-    """Swap many times and compare resident memory after the first swaps with that after the last."""
-    after = []
-    for number in range(SWAPS_FOR_MEMORY):
-        target = versions[number % len(versions)].model.version
-        before = len(rig.answers.judgements)
-        released = await rig.release(target)
-        while True:
-            await rig.publish(list(frames(1, f"memory-{number}-{len(rig.answers.judgements)}")))
-            await rig.answers.until(before + 1)
-            before = len(rig.answers.judgements)
-            newest = rig.answers.judgements[-1]
-            if newest.model.version == target and newest.judged_at >= released.announced_at:
-                break
-        after.append(rig.resident_bytes())
-    early, late = float(np.median(after[5:15])), float(np.median(after[-10:]))
-    method = (
-        f"resident memory of the service: median after swaps {SWAPS_FOR_MEMORY - 9} to {SWAPS_FOR_MEMORY} over that "
-        "after swaps 6 to 15, less 1; a frame judged after each swap"
-    )
-    return [
-        measured(
-            f"growth of resident memory over {SWAPS_FOR_MEMORY} swaps", late / early - 1, "", method, at_most=0.05
-        ),
-        measured("resident memory after the last swap", late / 2**20, "MiB", method),
-    ]
