@@ -1,6 +1,7 @@
 """``make bench``: measures every figure, writes the results, and ends with 1 where a bar is missed."""
 
 import asyncio
+import json
 import os
 import platform
 import sys
@@ -10,14 +11,15 @@ import onnxruntime
 import torch
 from rich.console import Console
 
-from benchmarks.figures import Figure, markdown_table, measured, print_table, write_results
+from benchmarks.figures import Figure, measured, print_table, write_results
 from benchmarks.learning_loop import label_to_served
+from benchmarks.page import page
 from benchmarks.serving import measure
 from benchmarks.simulator import OVERALL, frames_per_second
 from benchmarks.step import gem_cost
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "serving.json"
+RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 
@@ -32,14 +34,15 @@ def simulator() -> list[Figure]:
     ]
 
 
-def page(figures: list[Figure], machine: str) -> str:
-    """Return the page that shows the figures."""
-    return (
-        "# Benchmarks\n\n"
-        "Written by `make bench` from its own measurements, with `benchmarks/results/serving.json`; nothing here is "
-        "typed by hand.\nRatios are taken within one run. A bar that was missed is shown as missed.\n\n"
-        f"Measured on {machine}.\n\n{markdown_table(figures)}"
-    )
+def machine() -> dict[str, str]:
+    """Return what the figures were measured on."""
+    return {
+        "cores": f"{os.cpu_count()} ({platform.machine()})",
+        "system": platform.system(),
+        "Python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+        "torch": torch.__version__,
+    }
 
 
 def main() -> int:
@@ -56,12 +59,9 @@ def main() -> int:
         found = part()
         print_table(found, console)
         figures += found
-    write_results(figures, RESULTS)
-    machine = (
-        f"{os.cpu_count()} cores ({platform.machine()}), {platform.system()}, Python {platform.python_version()}, "
-        f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}"
-    )
-    PAGE.write_text(page(figures, machine))
+    write_results(figures, RESULTS / "serving.json")
+    (RESULTS / "machine.json").write_text(json.dumps(machine(), indent=2) + "\n")
+    PAGE.write_text(page(RESULTS))
     missed = [f.figure for f in figures if not f.passed]
     console.print(f"{len(figures)} figures, {len(missed)} missed" + (f": {', '.join(missed)}" if missed else ""))
     return 1 if missed else 0

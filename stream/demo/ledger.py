@@ -49,6 +49,30 @@ class Scored:
     counts: Confusion
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """When a label was given, the training state with it taken, announced, and first used to judge."""
+
+    labelled_at: datetime
+    trained_at: datetime
+    announced_at: datetime
+    judged_at: datetime
+
+    @property
+    def seconds(self) -> float:
+        """From the label to the first judgement of a version that has learned it."""
+        return (self.judged_at - self.labelled_at).total_seconds()
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The same, part by part, in seconds."""
+        return {
+            "to_training_state": (self.trained_at - self.labelled_at).total_seconds(),
+            "to_announcement": (self.announced_at - self.trained_at).total_seconds(),
+            "to_judgement": (self.judged_at - self.announced_at).total_seconds(),
+        }
+
+
 @dataclass(slots=True)
 class Ledger:
     """Everything that a run's report is made of.
@@ -122,20 +146,20 @@ class Ledger:
         """Note a label and where it lies in the labels topic."""
         self.answered[partition, offset] = label.labelled_at
 
-    def label_to_served(self) -> list[float]:
-        """Return, for each label that a served version has learned, the seconds until that version first judged."""
-        waits = []
-        versions = sorted((r.version for r in self.releases), key=lambda v: v.model.version)
+    def label_to_served(self) -> list[Way]:
+        """Return the way of each label that a version has learned which then judged a frame."""
+        ways = []
+        versions = sorted(self.releases, key=lambda r: r.version.model.version)
         for (partition, offset), labelled_at in self.answered.items():
             served = (
-                self.first_judged[v.model.version]
-                for v in versions
-                if offset < v.labels_until.get(partition, 0) and v.model.version in self.first_judged
+                Way(labelled_at, r.version.created_at, r.announced_at, self.first_judged[r.version.model.version])
+                for r in versions
+                if offset < r.version.labels_until.get(partition, 0) and r.version.model.version in self.first_judged
             )
             first = next(served, None)
             if first is not None:
-                waits.append((first - labelled_at).total_seconds())
-        return waits
+                ways.append(first)
+        return ways
 
     @property
     def lost(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import jinja2
 
 from schemas.events import GateVerdict, ReleaseKind
-from stream.demo.ledger import Ledger, percentiles
+from stream.demo.ledger import Ledger, Way, percentiles
 
 EXAM_END = "end"
 MIN_GAIN = 0.05
@@ -52,6 +52,7 @@ def build_report(
         The content of ``demo-report.json``.
     """
     first_model = next((r.version.labels_learned for r in ledger.releases if r.kind is ReleaseKind.INITIAL), 0)
+    ways = ledger.label_to_served()
     domains = [
         {"name": name, **_scores("dice", ledger, name), **_scores("class_dice", ledger, name)}
         for name in ledger.domains
@@ -68,6 +69,7 @@ def build_report(
             "answered": len(ledger.answered),
             "learned": learned - first_model,
             "learned_by_first_model": first_model,
+            "served": len(ways),
         },
         "releases": [
             {
@@ -84,8 +86,25 @@ def build_report(
         "domains": domains,
         "alerts": dict(sorted(ledger.alerts.items())),
         "latency_ms": ledger.latency_ms(),
-        "label_to_served_s": dict(percentiles(ledger.label_to_served())),
+        "label_to_served_s": label_to_served(ways, len(ledger.answered)),
         "seconds": {part: round(value, 1) for part, value in seconds.items()},
+    }
+
+
+def label_to_served(ways: Sequence[Way], answered: int) -> dict[str, Any]:
+    """Return percentiles of the seconds from a label to a served version that has learned it.
+
+    ``p50`` and ``p99`` are of the labels that were served before the run
+    ended, ``p50_of_all`` counts the others as longer than any (None if they
+    are half of all), and ``parts`` are medians.
+    """
+    seconds = sorted(way.seconds for way in ways)
+    middle = (answered - 1) // 2
+    parts = {name: [way.parts[name] for way in ways] for name in (ways[0].parts if ways else ())}
+    return {
+        **percentiles(seconds),
+        "p50_of_all": round(seconds[middle], 3) if 0 <= middle < len(seconds) else None,
+        "parts": {name: percentiles(values)["p50"] for name, values in parts.items()},
     }
 
 

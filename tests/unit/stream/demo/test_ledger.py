@@ -128,7 +128,14 @@ def test_a_label_is_served_when_a_version_that_learned_it_first_judges(ledger: L
     ledger.judge(judgement("f1", version=1, at=1), mask_of(0), "served")
     assert ledger.label_to_served() == [], "version 1 has learned only labels before offset 3"
     ledger.judge(judgement("f2", version=2, at=5), mask_of(0), "served")
-    assert ledger.label_to_served() == [5.0]
+    (way,) = ledger.label_to_served()
+    assert way.seconds == sum(way.parts.values()) == 5.0
+    assert way.parts["to_judgement"] == 1.0
+    found = report_of(ledger)
+    assert found["labels"]["served"] == 1
+    assert (found["label_to_served_s"]["p50"], found["label_to_served_s"]["p50_of_all"]) == (5.0, 5.0)
+    ledger.answered[0, 10] = ledger.answered[0, 11] = START
+    assert report_of(ledger)["label_to_served_s"]["p50_of_all"] is None, "three of four were not served"
 
 
 def test_latency_around_swaps_is_kept_apart(ledger: Ledger) -> None:
