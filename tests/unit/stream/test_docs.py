@@ -1,4 +1,5 @@
 import importlib.util
+import shutil
 import json
 import re
 from pathlib import Path
@@ -93,6 +94,7 @@ def test_stale_documents_are_found(tmp_path: Path) -> None:
     generate = load_generate()
     readme = f"a\n{generate.BEGIN}\nwhat was there before\n{generate.END}\nb\n"
     (tmp_path / "README.md").write_text(readme)
+    shutil.copytree(ROOT / "benchmarks" / "results", tmp_path / "benchmarks" / "results")
     wanted = generate.documents(tmp_path)
     assert len(generate.stale(tmp_path)) == len(wanted)
     for path, text in wanted.items():
