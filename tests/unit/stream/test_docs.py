@@ -1,7 +1,7 @@
 import importlib.util
-import shutil
 import json
 import re
+import shutil
 from pathlib import Path
 from types import ModuleType
 
