@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,6 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     environment["XDG_CACHE_HOME"] = str(folder / "cache")
     with (folder / "output.txt").open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """A shell starts background jobs deaf to SIGINT, and children inherit that: let ours hear it, as in a terminal."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def jar_cache() -> Path:
@@ -108,6 +99,10 @@ def test_a_stopped_demo_leaves_nothing_behind(tmp_path: Path, number: signal.Sig
         time.sleep(0.2)
     assert len(children) >= 6, (tmp_path / "output.txt").read_text()
     process.send_signal(number)
-    process.wait(timeout=60)
+    try:
+        process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, f"still running: {[p.cmdline()[:4] for p in alive]}"

@@ -86,7 +86,11 @@ def test_nothing_is_left_behind(number: signal.Signals, modules: Path) -> None:
     program, state = begin("", modules)
     assert all(is_alive(pid) for pid in state["pids"])
     program.send_signal(number)
-    program.wait(60)
+    try:
+        program.wait(60)
+    finally:
+        program.kill()
+        program.wait()
     eventually(lambda: not any(is_alive(pid) for pid in state["pids"]))
     eventually(lambda: not Path(state["folder"]).exists())
     assert not accepts(state["kafka"])
