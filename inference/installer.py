@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from concurrent.futures import Executor
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -46,26 +45,21 @@ class ModelInstaller:
         What its mask values must mean.
     metrics : InferenceMetrics
         Shows the version that serves.
-    background : Executor
-        Where files are fetched and sessions built.
     """
 
     def __init__(
         self,
-        *,
         artifacts: Artifacts,
         loader: SessionLoader,
         slot: SessionSlot,
         classes: ClassTable,
         metrics: InferenceMetrics,
-        background: Executor,
     ) -> None:
         self._artifacts = artifacts
         self._loader = loader
         self._slot = slot
         self._classes = classes
         self._metrics = metrics
-        self._background = background
 
     async def install(self, version: ModelVersion, announced_at: datetime | None = None) -> None:
         """Let a version serve; returns when the one before is gone.
@@ -76,7 +70,7 @@ class ModelInstaller:
             If any step before the swap fails; ``retriable`` says whether to try again.
         """
         self._check(version)
-        session = await asyncio.get_running_loop().run_in_executor(self._background, self._build, version)
+        session = await asyncio.to_thread(self._build, version)
         retired = self._slot.swap(session, announced_at)
         self._metrics.model_version.set(version.model.version)
         self._metrics.swaps.inc()

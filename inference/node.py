@@ -5,7 +5,7 @@ import logging
 import random
 import tempfile
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -26,7 +26,6 @@ from inference.session import SessionLoader
 from inference.settings import InferenceSettings
 from inference.sink import PATIENT, AtLeastOnceSink
 from inference.slot import SessionSlot
-from inference.threads import background_thread
 from schemas.errors import WeldstreamError
 from schemas.topics import FRAMES, JUDGEMENTS, TOPICS
 from stream.broker import make_consumer, make_producer, send_and_wait
@@ -116,22 +115,19 @@ class InferenceNode:
         with (
             ThreadPoolExecutor(self._settings.serving.helper_threads, "helper") as helpers,
             ThreadPoolExecutor(1, "compute") as compute,
-            background_thread("background") as background,
             tempfile.TemporaryDirectory(prefix="weldstream-") as folder,
         ):
             pipeline = self._pipeline(producer, helpers, compute)
-            tasks_beside = [
+            background = [
                 tasks.create_task(self._drain_when_stopped(pipeline)),
-                tasks.create_task(
-                    self._serve_models(producer, self._settings.serving.cache_dir or Path(folder), background)
-                ),
+                tasks.create_task(self._serve_models(producer, self._settings.serving.cache_dir or Path(folder))),
             ]
             try:
                 await pipeline.run()
             finally:
-                for task in tasks_beside:
+                for task in background:
                     task.cancel()
-                await asyncio.gather(*tasks_beside, return_exceptions=True)
+                await asyncio.gather(*background, return_exceptions=True)
 
     async def _connect(self, producer: AIOKafkaProducer) -> None:
         kafka = self._settings.kafka
@@ -163,7 +159,7 @@ class InferenceNode:
         await asyncio.sleep(seconds)
         raise DrainTimeoutError(f"{self.partitions.in_flight} frames are still on the way after {seconds:g} s")
 
-    async def _serve_models(self, producer: AIOKafkaProducer, cache: Path, background: Executor) -> None:
+    async def _serve_models(self, producer: AIOKafkaProducer, cache: Path) -> None:
         async def refuse(record: InRecord, error: WeldstreamError) -> None:
             self.metrics.dead_letters.labels(error.reason).inc()
             letter = self._outputs.dead_letter(record, error)
@@ -175,12 +171,7 @@ class InferenceNode:
             self._settings,
             cache,
             make_installer=lambda artifacts: ModelInstaller(
-                artifacts=artifacts,
-                loader=loader,
-                slot=self.slot,
-                classes=self._settings.classes,
-                metrics=self.metrics,
-                background=background,
+                artifacts, loader, self.slot, self._settings.classes, self.metrics
             ),
             refuse=refuse,
             metrics=self.metrics,

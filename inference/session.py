@@ -1,6 +1,7 @@
 """A released model, loaded, warmed up and ready to run."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,7 @@ class SessionLoader:
                 if type(error).__module__.startswith("onnxruntime"):
                     raise _refused(version, error) from error
                 raise
-        if len(native.get_inputs()) != 1:
-            raise _refused(version, f"the graph has {len(native.get_inputs())} inputs, not one")
+        _check_input(version, native.get_inputs())
         session = ModelSession(version, native, (arrays, values))
         self._warm_up(session)
         return session
@@ -123,8 +123,10 @@ class SessionLoader:
         options = _ORT.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
-        # With the arena off, the memory of replaced sessions returns to the system.
-        options.enable_cpu_mem_arena = False
+        # Each session has an arena of its own: it goes as a whole when the session is replaced, and what is trimmed
+        # from the heap then is not what the next runs need. Without it, each run asks the heap, and the first frames
+        # after a swap wait for pages.
+        options.enable_cpu_mem_arena = True
         # Threads that spin between runs would take the core on which frames are decoded.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
@@ -133,9 +135,11 @@ class SessionLoader:
     def _warm_up(self, session: ModelSession) -> None:
         multiple = session.version.size_multiple
         rows, columns = (-(-side // multiple) * multiple for side in self._warmup_shape)
-        images = np.zeros((2, rows, columns), np.float32)
+        images = np.zeros((1, rows, columns), np.float32)
         try:
-            predictions = session.run(images)
+            # The first run of a shape plans its memory, the second takes it: neither is left to a frame.
+            for _ in range(2):
+                predictions = session.run(images)
         except Exception as error:
             raise _refused(session.version, error) from error
         found: tuple[NDArray[Any], ...] = (predictions.mask, predictions.confidence, predictions.entropy)
@@ -147,6 +151,15 @@ class SessionLoader:
                 raise _refused(session.version, f"output {name} is not finite")
         if predictions.mask.max() >= len(session.version.classes):
             raise _refused(session.version, "the mask has values that are no class")
+
+
+def _check_input(version: ModelVersion, inputs: Sequence[Any]) -> None:
+    if len(inputs) != 1:
+        raise _refused(version, f"the graph has {len(inputs)} inputs, not one")
+    shape = inputs[0].shape
+    fixed = [axis for axis in (0, 2, 3) if axis < len(shape) and isinstance(shape[axis], int)]
+    if len(shape) != len("NCHW") or fixed:
+        raise _refused(version, f"the graph takes {shape}; batch, rows and columns must be free")
 
 
 def _refused(version: ModelVersion, cause: object) -> ModelLoadError:

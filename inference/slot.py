@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import gc
 import sys
 from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import contextmanager
@@ -121,7 +120,6 @@ class SessionSlot:
 
 def return_memory() -> None:
     """Give freed memory back to the system: a replaced session otherwise stays in the allocator's hands."""
-    gc.collect()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)
 

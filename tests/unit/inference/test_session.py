@@ -5,7 +5,7 @@ import pytest
 
 from inference.session import SessionLoader
 from schemas.errors import ModelLoadError
-from tests.unit.inference.tiny import scan, tiny_weights, write_model
+from tests.unit.inference.tiny import graph_bytes, scan, tiny_weights, write_model
 
 LOADER = SessionLoader(1, (48, 64))
 
@@ -60,3 +60,10 @@ def test_refuses_a_model_with_fewer_classes_than_its_mask_shows(tmp_path: Path) 
     classes = {"classes": [{"code": 100, "name": "crack"}]}
     with pytest.raises(ModelLoadError, match="no class"):
         LOADER.load(*write_model(tmp_path, weights=weights, classes=classes))
+
+
+def test_refuses_a_graph_of_a_fixed_batch(tmp_path: Path) -> None:
+    version, graph, weights = write_model(tmp_path)
+    graph.write_bytes(graph_bytes(batch=2))
+    with pytest.raises(ModelLoadError, match="must be free"):
+        LOADER.load(version, graph, weights)

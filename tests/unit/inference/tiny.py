@@ -37,7 +37,7 @@ def tiny_weights(defect: int = 1, threshold: float = 3.0) -> dict[str, NDArray[n
     return {"net.weight": weight, "net.bias": bias}
 
 
-def graph_bytes() -> bytes:
+def graph_bytes(batch: int | str = "n") -> bytes:
     classes = len(CLASSES)
     weights = tiny_weights()
     nodes = [
@@ -57,13 +57,13 @@ def graph_bytes() -> bytes:
         numpy_helper.from_array(np.array([1]), "axis"),
         numpy_helper.from_array(np.float32(-1 / np.log(classes)), "scale"),
     ]
-    size = ["n", "h", "w"]
+    size = [batch, "h", "w"]
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, "h", "w"])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 1, "h", "w"])],
         [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", classes, "h", "w"]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes, "h", "w"]),
             helper.make_tensor_value_info("mask", TensorProto.UINT8, size),
             helper.make_tensor_value_info("confidence", TensorProto.FLOAT, size),
             helper.make_tensor_value_info("entropy", TensorProto.FLOAT, size),
