@@ -4,17 +4,19 @@ from collections.abc import Callable
 from datetime import datetime
 
 from inference.jobs import FrameJob
-from schemas.errors import WeldstreamError
+from schemas.errors import OversizeError, WeldstreamError
 from schemas.events import DefectAlert
 from schemas.judgements import Judgement
 from schemas.labels import ReviewReason, ReviewRequest
 from schemas.settings import KafkaSettings
-from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS
+from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS, Topic
 from stream.codec import encode_event, raster_from_frame
 from stream.dead_letters import dead_letter
 from stream.records import InRecord, OutRecord
 
 SOURCE = "/weldstream/inference"
+_FRAMING = 1024
+"""Bytes that Kafka adds to a record, generously."""
 
 
 class Outputs:
@@ -41,8 +43,14 @@ class Outputs:
         self._clock = clock
 
     def judgement(self, judgement: Judgement) -> OutRecord:
-        """Return the answer to a frame; its id is the frame's."""
-        return encode_event(
+        """Return the answer to a frame; its id is the frame's.
+
+        Raises
+        ------
+        OversizeError
+            If the judgement does not fit its topic.
+        """
+        record = encode_event(
             self._judgements,
             JUDGEMENTS,
             judgement,
@@ -51,6 +59,7 @@ class Outputs:
             source=SOURCE,
             time=judgement.judged_at,
         )
+        return _fitting(record, JUDGEMENTS)
 
     def alert(self, alert: DefectAlert) -> OutRecord:
         """Return an alert."""
@@ -65,7 +74,13 @@ class Outputs:
         )
 
     def review_request(self, job: FrameJob, judgement: Judgement, reasons: tuple[ReviewReason, ...]) -> OutRecord:
-        """Return the request to label a frame, with its payload as it arrived."""
+        """Return the request to label a frame, with its payload as it arrived.
+
+        Raises
+        ------
+        OversizeError
+            If frame and judgement together do not fit the topic.
+        """
         # Built without validation: all parts are valid models, and the pixels would be encoded only to be decoded.
         request = ReviewRequest.model_construct(
             request_id=judgement.frame_id,
@@ -75,7 +90,7 @@ class Outputs:
             pixels=raster_from_frame(job.record, job.decoded),
             judgement=judgement,
         )
-        return encode_event(
+        record = encode_event(
             self._requests,
             REVIEW_REQUESTS,
             request,
@@ -84,7 +99,20 @@ class Outputs:
             source=SOURCE,
             time=request.requested_at,
         )
+        return _fitting(record, REVIEW_REQUESTS)
 
     def dead_letter(self, record: InRecord, error: WeldstreamError) -> OutRecord:
         """Return a record that cannot be processed, byte for byte, with the reason."""
         return dead_letter(record, error, 1, self._kafka, clock=self._clock)
+
+
+def _fitting(record: OutRecord, topic: Topic) -> OutRecord:
+    """Return a record that its topic takes, however badly it compresses."""
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    size = len(record.key or b"") + len(record.value or b"") + headers + _FRAMING
+    if size > topic.max_message_bytes:
+        raise OversizeError(
+            f"what is to be said of the frame takes {size} bytes, {topic.name} takes records of "
+            f"{topic.max_message_bytes} at most"
+        )
+    return record

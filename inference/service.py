@@ -15,7 +15,7 @@ from inference.postprocessing import find_indications, frame_uncertainty
 from inference.settings import FlaggingSettings
 from inference.slot import Serving
 from schemas.classes import ClassTable
-from schemas.errors import BadRecordError
+from schemas.errors import BadRecordError, OversizeError
 from schemas.judgements import Judgement, RecordPosition
 from schemas.labels import ReviewReason
 from stream.codec import FrameLimits, decode_frame, encode_raster
@@ -90,6 +90,8 @@ class InferenceService:
                 continue
             try:
                 records.extend(self._judge(outcome))
+            except OversizeError as error:
+                records.append(self._reject(Rejected(outcome.job.record, error)))
             except Exception as error:  # noqa: BLE001 - a poison frame must not stop the stream
                 _log.exception("a frame cannot be concluded")
                 failure = JudgingFailedError(f"the result of the model cannot be read: {error}")
@@ -111,11 +113,19 @@ class InferenceService:
             for alert in alerts:
                 self._metrics.alerts.labels(alert.name).inc()
             if reasons:
-                records.append(self._outputs.review_request(computed.job, judgement, reasons))
+                records.append(self._request(computed, judgement, reasons))
                 for reason in reasons:
                     self._metrics.flagged.labels(reason.value).inc()
         self._count(computed, judgement)
         return records
+
+    def _request(self, computed: Computed, judgement: Judgement, reasons: tuple[ReviewReason, ...]) -> OutRecord:
+        """Return the request for a review; one that no record can hold becomes a dead letter beside the judgement."""
+        try:
+            return self._outputs.review_request(computed.job, judgement, reasons)
+        except OversizeError as error:
+            self._metrics.dead_letters.labels(error.reason).inc()
+            return self._outputs.dead_letter(computed.job.record, error)
 
     def _read_result(self, computed: Computed) -> tuple[Judgement, tuple[ReviewReason, ...]]:
         record, frame = computed.job.record, computed.job.decoded.frame

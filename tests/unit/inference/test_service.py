@@ -149,3 +149,20 @@ def test_a_weld_is_judged_by_the_session_that_is_its_own(tmp_path: Path, metrics
     outcomes, _ = compute([service.read(frame_record(n, f"weld-{1 + n % 2}")) for n in range(4)], mine, 8)
     versions = [o.serving.version.model.version for o in outcomes if isinstance(o, Computed)]
     assert versions == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("small", "expected"),
+    [("JUDGEMENTS", ["dead-letters"]), ("REVIEW_REQUESTS", ["judgements", "alerts", "dead-letters"])],
+)
+def test_what_its_topic_cannot_take_becomes_a_dead_letter(
+    metrics: InferenceMetrics, serving: Serving, monkeypatch: pytest.MonkeyPatch, small: str, expected: list[str]
+) -> None:
+    topic = {"JUDGEMENTS": JUDGEMENTS, "REVIEW_REQUESTS": REVIEW_REQUESTS}[small]
+    monkeypatch.setattr(f"inference.outputs.{small}", replace(topic, max_message_bytes=1500))
+    record = frame_record()
+    records = serve(make_service(metrics), serving, record)
+    assert topics(records) == expected
+    letter = read_dead_letter(as_read(records[-1]))
+    assert letter.reason == "oversize"
+    assert letter.original.value == record.value
