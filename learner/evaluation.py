@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from learner.crops import Labelled
-from learner.metrics import Confusion
 from stream.preprocessing import crop, pad_to_multiple, prepare
+from stream.scoring import Confusion
 
 
 def evaluate(
@@ -48,11 +48,6 @@ def evaluate(
     finally:
         model.train(was_training)
     return result
-
-
-def pool(confusions: Iterable[Confusion], classes: int) -> Confusion:
-    """Add up the counts of several domains."""
-    return sum(confusions, start=Confusion.empty(classes))
 
 
 @torch.inference_mode()

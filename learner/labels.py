@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from learner.metrics import Confusion
 from memory.files import AtomicFiles
 from memory.samples import Sample
 from schemas.classes import ClassTable
@@ -14,6 +13,7 @@ from schemas.judgements import RecordPosition
 from stream.codec import DecodedLabel, Fetch, FrameLimits, decode_label, decode_raster
 from stream.codec.labels import remap_mask
 from stream.records import InRecord
+from stream.scoring import Confusion
 
 
 @dataclass(frozen=True, slots=True, eq=False)

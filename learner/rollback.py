@@ -50,7 +50,7 @@ class RollbackWatch:
     window : int
         Labels compared.
     margin : float
-        How much worse the Dice of what served may be.
+        How much worse the Dice of the defect pixels may be, whatever their class.
     """
 
     def __init__(self, window: int, margin: float) -> None:
@@ -110,7 +110,7 @@ class RollbackWatch:
         scored, self._scored = self._scored, []
         before = scored[0].parent
         empty = Confusion.empty(len(scored[0].counts.shown))
-        now = sum((s.counts for s in scored), start=empty).dice
+        now = sum((s.counts for s in scored), start=empty).foreground_dice
         then = load(before).dice([s.sample for s in scored])
         comparison = ScoreComparison(
             evaluation_set=PREQUENTIAL,
@@ -118,6 +118,7 @@ class RollbackWatch:
             samples=len(scored),
             serving=then,
             candidate=now,
+            drop=then - now,
             margin=self._margin,
             passed=now >= then - self._margin,
         )

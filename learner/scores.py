@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from learner.evaluation import predict
-from learner.metrics import Confusion
 from learner.release_gate import GOLDEN, NEWEST, PAST, SetScores
 from memory.samples import Sample
 from stream.preprocessing import pad_to_multiple, prepare
+from stream.scoring import Confusion
 
 _BATCH = 4
 
@@ -58,17 +58,17 @@ class FrameScores:
         self._known = {label_id: counts for label_id, counts in self._known.items() if label_id in wanted}
 
     def by_set(self, sets: Mapping[str, Sequence[Sample]]) -> SetScores:
-        """Return the counts of evaluation sets, by domain."""
-        result: dict[str, dict[str, Confusion]] = {}
+        """Return the counts of each frame of evaluation sets, by domain."""
+        result: dict[str, dict[str, list[Confusion]]] = {}
         for name, samples in sets.items():
             domains = result.setdefault(name, {})
             for sample, counts in zip(samples, self.of(samples), strict=True):
-                domains[sample.domain] = domains.get(sample.domain, Confusion.empty(self.classes)) + counts
+                domains.setdefault(sample.domain, []).append(counts)
         return result
 
     def dice(self, samples: Sequence[Sample]) -> float:
-        """Return the pooled Dice over frames."""
-        return sum(self.of(samples), start=Confusion.empty(self.classes)).dice
+        """Return the pooled Dice of the defect pixels of frames, whatever their class."""
+        return sum(self.of(samples), start=Confusion.empty(self.classes)).foreground_dice
 
 
 def gate_sets(

@@ -26,6 +26,10 @@ class TrainerConfig(BaseModel):
     learning_rate, weight_decay, second_moment_decay : float
         Of AdamW while learning online. A short memory of squared gradients
         keeps the first steps in a new domain, whose gradients are larger, small.
+    warmup_steps : int
+        Online steps over which the rate rises to ``learning_rate`` when the
+        optimiser has no memory: Adam's first steps are as long as its rate,
+        whatever the gradient.
     clip_norm : float
         Longest gradient descended while learning online.
     averaging : float
@@ -43,6 +47,7 @@ class TrainerConfig(BaseModel):
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     second_moment_decay: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    warmup_steps: Annotated[int, Field(ge=1)] = 20
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.9
     pretrain_learning_rate: Annotated[float, Field(gt=0)] = 2e-3
@@ -149,6 +154,7 @@ class Trainer:
         """
         batch = self._cropper.batch(new)
         past = {name: self._cropper.batch(samples) for name, samples in memory.items() if samples}
+        self._optimizer.param_groups[0]["lr"] = self._config.learning_rate * self._warm()
         report = self._strategy.observe(batch, past)
         self._steps += 1
         self._average(self._config.averaging)
@@ -223,6 +229,11 @@ class Trainer:
                 pool = showing[int(self._rng.integers(len(showing)))]
             drawn.append(samples[pool[int(self._rng.integers(len(pool)))]])
         return drawn
+
+    def _warm(self) -> float:
+        """Return the share of the rate that the next step takes, by the steps in the optimiser's memory."""
+        steps = next((int(slots["step"]) for slots in self._optimizer.state.values()), 0)
+        return min(1.0, (steps + 1) / self._config.warmup_steps)
 
     @torch.no_grad()
     def _average(self, keep: float) -> None:

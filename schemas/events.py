@@ -56,7 +56,23 @@ class Artifact(BaseModel):
 
 
 class ScoreComparison(BaseModel):
-    """The new and the serving model, judged on the same samples."""
+    """The new and the serving model, judged on the same samples.
+
+    Attributes
+    ----------
+    evaluation_set, group : str
+        On what.
+    samples : int
+        Frames that count.
+    serving, candidate : float
+        Dice of each.
+    drop : float
+        By how much the candidate is worse, as far as it counts; compared with ``margin``.
+    margin : float
+        How much it may be.
+    passed : bool
+        Whether this refuses nothing.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,6 +81,7 @@ class ScoreComparison(BaseModel):
     samples: Annotated[int, Field(ge=0)]
     serving: Probability | None
     candidate: Probability
+    drop: float
     margin: float
     passed: bool
 

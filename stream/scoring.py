@@ -65,6 +65,10 @@ class Confusion:
         """Return the counts of both."""
         return Confusion(self.counts + other.counts, self.frames + other.frames, self.shown + other.shown)
 
+    def __sub__(self, other: "Confusion") -> "Confusion":
+        """Return the counts without those of frames that are among them."""
+        return Confusion(self.counts - other.counts, self.frames - other.frames, self.shown - other.shown)
+
     @property
     def dice_per_class(self) -> NDArray[np.float64]:
         """Dice of each class against all others: (K,)."""

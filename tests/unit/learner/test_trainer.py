@@ -89,3 +89,16 @@ def test_the_newest_checkpoints_are_kept_and_leftovers_swept(tmp_path: Path) -> 
     latest = store.load_latest()
     assert latest is not None
     assert latest.position.step == 3
+
+
+def test_the_rate_rises_while_the_optimiser_knows_little() -> None:
+    trainer = make_trainer(ReplayConfig())
+    config = TrainerConfig()
+    lengths = []
+    for _ in range(2):
+        before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+        trainer.step(NEW, MEMORY)
+        lengths.append(max(float((p - before[name]).abs().max()) for name, p in trainer.model.named_parameters()))
+    # Adam's first step is as long as its rate, whatever the gradient.
+    assert lengths[0] == pytest.approx(config.learning_rate / config.warmup_steps, rel=0.1)
+    assert lengths[1] > lengths[0]

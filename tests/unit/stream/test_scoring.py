@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from learner.metrics import Confusion
+from stream.scoring import Confusion
 
 MASKS = hnp.arrays(np.uint8, (6, 7), elements=st.integers(0, 3))
 
