@@ -114,6 +114,9 @@ class SessionSlot:
     async def _retire(self, previous: Serving | None) -> None:
         if previous is not None:
             await previous.idle.wait()
+            # Between two batches: freeing holds the interpreter for milliseconds, which no frame should wait for.
+            while self._current is not None and not self._current.idle.is_set():
+                await self._current.idle.wait()
             previous.free()
             await asyncio.to_thread(return_memory)
 

@@ -1,6 +1,5 @@
 """Takes releases back whose score drops on labels that they have not learned."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ PREQUENTIAL = "prequential"
 
 
 @dataclass(frozen=True, slots=True)
-class _Scored:
+class _Judged:
     sample: Sample
     counts: Confusion
     parent: int
@@ -29,7 +28,7 @@ class LookBack:
     comparison : ScoreComparison
         What served, as candidate, against the version from before.
     before : int
-        That version: the parent of what served when the first label of the window came.
+        That version: the parent of what judged the first frame of the window.
     """
 
     comparison: ScoreComparison
@@ -37,13 +36,13 @@ class LookBack:
 
 
 class RollbackWatch:
-    """Compares what served while the newest labels came with the version that served before them.
+    """Compares what served while the newest labelled frames came with the version that served before them.
 
-    Each label is scored with the version that serves when it comes, before
-    anything learns it: judge, then learn. The version from before is older
-    than all of them, so it has learned none either. A window outlives
-    releases, so it fills however few labels lie between two of them, and what
-    is taken back is every release since its first label.
+    Judge, then learn: what counts is the judgement that was published of a
+    frame, by a version that cannot have learned its label; the version from
+    before is older still. A window outlives releases, so it fills however few
+    labels lie between two of them, and what is taken back is every release
+    since its first frame. Labels without a judgement say nothing of releases.
 
     Parameters
     ----------
@@ -56,66 +55,57 @@ class RollbackWatch:
     def __init__(self, window: int, margin: float) -> None:
         self._window = window
         self._margin = margin
-        self._version: int | None = None
-        self._parent: int | None = None
-        self._arrived: deque[Label] = deque(maxlen=window)
-        self._scored: list[_Scored] = []
+        self._parents: dict[int, int] = {}
+        self._judged: list[_Judged] = []
+        self._last: float | None = None
 
     def serves(self, version: int, parent: int | None) -> None:
         """Note what serves from now on; without a parent there is nothing to return to, and a window begun is void."""
-        self._version, self._parent = version, parent
         if parent is None:
-            self._arrived.clear()
-            self._scored.clear()
+            self._parents.clear()
+            self._judged.clear()
+            self._last = None
+        else:
+            self._parents[version] = parent
 
     def add(self, label: Label) -> None:
         """Take a label that has just come."""
-        if self._parent is not None:
-            self._arrived.append(label)
-
-    @property
-    def unscored(self) -> bool:
-        """Whether labels came that :meth:`score` has not seen; none of them may be learned yet."""
-        return bool(self._arrived)
-
-    def score(self, serving: FrameScores) -> None:
-        """Score the labels that came. Blocking.
-
-        Parameters
-        ----------
-        serving : FrameScores
-            Of the version that serves; what it published with a label counts, the rest is judged here.
-        """
-        assert self._parent is not None
-        for label in [self._arrived.popleft() for _ in range(len(self._arrived))]:
-            if label.served is not None and label.served_by == self._version:
-                counts = label.served
-            else:
-                (counts,) = serving.of([label.sample])
-            self._scored.append(_Scored(label.sample, counts, self._parent))
+        parent = None if label.served_by is None else self._parents.get(label.served_by)
+        if label.served is not None and parent is not None:
+            self._judged.append(_Judged(label.sample, label.served, parent))
 
     @property
     def due(self) -> bool:
         """Whether the window is full."""
-        return len(self._scored) >= self._window
+        return len(self._judged) >= self._window
 
-    def compare(self, load: Callable[[int], FrameScores]) -> LookBack:
-        """Judge a full window and begin the next one. Blocking.
+    def compare(self, load: Callable[[int], FrameScores]) -> LookBack | None:
+        """Look at a full window and begin the next one. Blocking.
 
         Parameters
         ----------
         load : callable
-            Returns what a version makes of frames.
+            Returns what a version makes of frames. It is asked only where the
+            score is worse than in the window before: a new domain lowers it
+            too, so only the version from before can tell why.
+
+        Returns
+        -------
+        LookBack or None
+            None where the score has not dropped.
         """
-        scored, self._scored = self._scored, []
-        before = scored[0].parent
-        empty = Confusion.empty(len(scored[0].counts.shown))
-        now = sum((s.counts for s in scored), start=empty).foreground_dice
-        then = load(before).dice([s.sample for s in scored])
+        judged, self._judged = self._judged[: self._window], self._judged[self._window :]
+        first, *others = (j.counts for j in judged)
+        now = sum(others, start=first).foreground_dice
+        last, self._last = self._last, now
+        if last is not None and now >= last - self._margin:
+            return None
+        before = judged[0].parent
+        then = load(before).dice([j.sample for j in judged])
         comparison = ScoreComparison(
             evaluation_set=PREQUENTIAL,
             group="all",
-            samples=len(scored),
+            samples=len(judged),
             serving=then,
             candidate=now,
             drop=then - now,

@@ -146,12 +146,8 @@ class LearnerService:
             else:
                 await self._wait()
             return
-        if self._watch.unscored:
-            await self._run(partial(self._watch.score, self._served.scores))
         if self._watch.due:
             await self._look_back()
-        if self._watch.unscored:
-            return  # Labels came meanwhile: they are judged before anything may learn them.
         if self._books.pending:
             await self._learn()
         elif self._learning.can_rehearse:
@@ -287,9 +283,9 @@ class LearnerService:
 
     async def _look_back(self) -> None:
         found = await self._run(partial(self._watch.compare, self._served.scores_of))
-        comparison = found.comparison
-        if comparison.passed:
+        if found is None or found.comparison.passed:
             return
+        comparison = found.comparison
         reason = (
             f"up to v{self._served.number}, Dice was {comparison.candidate:.3f} on the newest {comparison.samples} "
             f"labels, v{found.before} reaches {comparison.serving:.3f}"

@@ -73,7 +73,7 @@ class ReleaseSettings(Section):
     )
     parity_frames: Count = Field(2, description="Frames on which torch and onnxruntime must agree.")
     rollback_window: Count = Field(
-        32, description="Newest labels on which what served is compared with the version before."
+        16, description="Newest labels on which what served is compared with the version before."
     )
     rollback_margin: Fraction = Field(0.1, description="How much worse its Dice may be there.")
 

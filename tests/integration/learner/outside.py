@@ -23,12 +23,14 @@ from learner.trainer import TrainerConfig
 from memory.registry import ModelRegistry
 from schemas.events import ModelReleased
 from schemas.frames import Frame, PixelSpacing, Probe, View
+from schemas.judgements import Judgement, ModelRef, RecordPosition
 from schemas.labels import LabelledFrame
 from schemas.settings import HttpSettings, KafkaSettings, RedisSettings, RegistrySettings
 from schemas.topics import DEAD_LETTERS, LABELS, MODEL_RELEASES
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.codec import decode_event, encode_event, encode_raster
 from stream.dead_letters import DeadLetter, read_dead_letter
+from stream.preprocessing import VERSION
 from stream.records import InRecord, OutRecord
 from stream.topics import ensure_topics
 
@@ -94,6 +96,30 @@ def make_label(number: int, *, weld: str = "weld-1", domain: str = "first", **ch
         "classes": CODES,
     }
     return LabelledFrame(**values | changes)
+
+
+def blind_judgement(number: int, model: ModelRef) -> Judgement:
+    """What a version that finds nothing would have published of a picture."""
+    own = frame(number, "weld-1", "first")
+    return Judgement(
+        frame_id=own.frame_id,
+        weld_id=own.weld_id,
+        position_mm=own.position_mm,
+        frame_time=own.time,
+        domain="first",
+        source=RecordPosition(topic="frames", partition=0, offset=number),
+        pixels_sha256="0" * 64,
+        model=model,
+        preprocessing=VERSION,
+        judged_at=NOW,
+        mask=encode_raster(np.zeros((SIZE, SIZE), np.uint8)),
+        classes=CODES,
+        indications=(),
+        uncertainty=0.0,
+        flagged=False,
+        latency_seconds=0.0,
+        compute_seconds=0.0,
+    )
 
 
 class Outside:

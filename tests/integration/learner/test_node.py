@@ -25,7 +25,15 @@ from memory.artifacts import ArtifactStore
 from schemas.events import ReleaseKind
 from schemas.settings import KafkaSettings, RedisSettings
 from stream.codec import encode_raster
-from tests.integration.learner.outside import SIZE, Outside, count, eventually, make_label, tiny_settings
+from tests.integration.learner.outside import (
+    SIZE,
+    Outside,
+    blind_judgement,
+    count,
+    eventually,
+    make_label,
+    tiny_settings,
+)
 
 
 @asynccontextmanager
@@ -143,7 +151,7 @@ async def test_a_candidate_that_is_worse_is_refused_and_learning_goes_on(
 async def test_releases_that_turn_out_worse_are_taken_back_though_each_learned_but_two_labels(
     kafka_settings: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
 ) -> None:
-    # Nothing is held out, so the gate has nothing to judge by: the ruined network is released, then found out.
+    # Nothing is held out, so the gate has nothing to judge by, and all is released.
     settings = tiny_settings(
         kafka_settings,
         redis_settings,
@@ -156,8 +164,9 @@ async def test_releases_that_turn_out_worse_are_taken_back_though_each_learned_b
         await outside.send([make_label(n) for n in range(16)])
         await outside.until(lambda: len(outside.releases) == 1)
         for n in range(16, 32, 2):
-            known = len(outside.releases)
-            await outside.send([make_label(n), make_label(n + 1)])
+            known, serving = len(outside.releases), outside.releases[-1].version.model
+            labels = [make_label(m, judgement=blind_judgement(m, serving)) for m in (n, n + 1)]
+            await outside.send(labels)
             await outside.until(lambda known=known: len(outside.releases) > known)
             if outside.releases[-1].kind is ReleaseKind.ROLLBACK:
                 break

@@ -42,20 +42,25 @@ class Scores(FrameScores):
         return [counts(self._dice)] * len(samples)
 
 
+def judged(number: int, version: int, dice: float) -> Label:
+    return label(number, served_by=version, served=dice)
+
+
 def test_a_window_outlives_releases_and_is_compared_with_what_served_before_it() -> None:
     watch = RollbackWatch(window=4, margin=0.1)
-    versions = {1: Scores(0.8), 2: Scores(0.7), 3: Scores(0.4), 4: Scores(0.2)}
-    for number in range(4):
-        version = 2 + number // 2
-        if number % 2 == 0:
-            watch.serves(version, parent=version - 1)
-        watch.add(label(number))
-        watch.score(versions[version])
-        assert watch.due == (number == 3)
-    back = watch.compare(versions.__getitem__)
+    watch.serves(2, parent=1)
+    watch.add(judged(0, 2, 0.7))
+    watch.add(judged(1, 2, 0.7))
+    watch.serves(3, parent=2)
+    watch.add(judged(2, 2, 0.7))
+    assert not watch.due
+    watch.add(judged(3, 3, 0.3))
+    assert watch.due
+    back = watch.compare({1: Scores(0.8)}.__getitem__)
+    assert back is not None
     assert back.before == 1
     assert back.comparison.serving == pytest.approx(0.8)
-    assert back.comparison.candidate == pytest.approx((0.7 + 0.4) / 2)
+    assert back.comparison.candidate == pytest.approx((0.7 * 3 + 0.3) / 4)
     assert back.comparison.samples == 4
     assert not back.comparison.passed
     assert not watch.due
@@ -65,50 +70,51 @@ def test_a_window_outlives_releases_and_is_compared_with_what_served_before_it()
 def test_the_margin_decides(dice: float, passed: bool) -> None:
     watch = RollbackWatch(window=1, margin=0.1)
     watch.serves(2, parent=1)
-    watch.add(label(0))
-    watch.score(Scores(dice))
-    assert watch.compare({1: Scores(0.8)}.__getitem__).comparison.passed is passed
+    watch.add(judged(0, 2, dice))
+    back = watch.compare({1: Scores(0.8)}.__getitem__)
+    assert back is not None
+    assert back.comparison.passed is passed
 
 
-def test_what_the_serving_version_published_is_not_judged_again() -> None:
+def test_only_a_score_that_drops_asks_the_version_from_before() -> None:
     watch = RollbackWatch(window=2, margin=0.1)
     watch.serves(2, parent=1)
-    serving = Scores(0.9)
-    watch.add(label(0, served_by=2, served=0.3))
-    watch.add(label(1, served_by=1, served=0.3))
-    watch.score(serving)
-    assert serving.asked == 1
-    assert watch.compare({1: Scores(0.5)}.__getitem__).comparison.candidate == pytest.approx(0.6)
+    before = Scores(0.5)
+    found = []
+    for number, dice in enumerate([0.6, 0.6, 0.55, 0.55, 0.3, 0.3]):
+        watch.add(judged(number, 2, dice))
+        if watch.due:
+            found.append(watch.compare({1: before}.__getitem__))
+    first, second, third = found
+    assert first is not None
+    assert first.comparison.passed
+    assert second is None
+    assert third is not None
+    assert not third.comparison.passed
+    assert before.asked == 4
+
+
+@pytest.mark.parametrize("other", [label(0), judged(0, 1, 0.1), judged(0, 9, 0.1)])
+def test_what_no_watched_release_judged_says_nothing(other: Label) -> None:
+    watch = RollbackWatch(window=1, margin=0.1)
+    watch.serves(2, parent=1)
+    watch.add(other)
+    assert not watch.due
 
 
 def test_without_a_version_to_return_to_nothing_is_watched() -> None:
     watch = RollbackWatch(window=1, margin=0.1)
-    watch.add(label(0))
     watch.serves(1, parent=None)
-    watch.add(label(1))
-    assert not watch.unscored
+    watch.add(judged(1, 1, 0.1))
     assert not watch.due
 
 
 def test_a_roll_back_voids_the_window() -> None:
     watch = RollbackWatch(window=2, margin=0.1)
     watch.serves(2, parent=1)
-    watch.add(label(0))
-    watch.score(Scores(0.5))
-    watch.add(label(1))
+    watch.add(judged(0, 2, 0.5))
     watch.serves(1, parent=None)
-    assert not watch.unscored
     watch.serves(3, parent=1)
-    watch.add(label(2))
-    watch.score(Scores(0.5))
+    watch.add(judged(1, 2, 0.5))
+    watch.add(judged(2, 3, 0.5))
     assert not watch.due
-
-
-def test_more_labels_at_once_than_a_window_holds_leave_the_newest() -> None:
-    watch = RollbackWatch(window=2, margin=0.1)
-    watch.serves(2, parent=1)
-    for number in range(5):
-        watch.add(label(number))
-    serving = Scores(0.5)
-    watch.score(serving)
-    assert serving.asked == 2
