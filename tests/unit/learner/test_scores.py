@@ -28,11 +28,13 @@ def make_scores(model: nn.Module) -> FrameScores:
 
 def test_each_frame_gets_its_own_counts_whatever_the_sizes() -> None:
     frames = [make_frame(number, side=(20, 33)[number % 2]) for number in range(7)]
-    for frame, counts in zip(frames, make_scores(Threshold()).of(frames), strict=True):
+    model = Threshold()
+    for frame, counts in zip(frames, make_scores(model).of(frames), strict=True):
         number = int(frame.label_id.removeprefix("label-"))
         assert (counts.counts[1, 1], counts.counts[0, 1], counts.counts[1, 0]) == (32 - number, number, 0)
         assert counts.counts.sum() == frame.mask.size
         assert counts.frames == 1
+    assert model.asked == [(4, 1, 32, 32), (3, 1, 48, 48)]
 
 
 def test_a_frame_is_judged_once() -> None:
@@ -101,11 +103,10 @@ def test_a_versions_weights_are_loaded_to_be_judged_only() -> None:
 
 
 def test_counters_that_a_version_leaves_out_stay() -> None:
-    norm = nn.BatchNorm2d(1)
-    tensors = {name: t + 5 for name, t in norm.state_dict().items() if name != "num_batches_tracked"}
-    loaded = frozen_copy(norm, tensors).state_dict()
-    assert float(loaded["running_mean"]) == 5.0
-    assert int(loaded["num_batches_tracked"]) == 0
+    model = Threshold()
+    model.register_buffer("counter", torch.tensor(5))
+    loaded = frozen_copy(model, {"level": torch.tensor(3.0)}).state_dict()
+    assert (float(loaded["level"]), int(loaded["counter"])) == (3.0, 5)
 
 
 def test_some_frames_are_prepared_one_by_one() -> None:
