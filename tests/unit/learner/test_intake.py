@@ -23,6 +23,8 @@ from tests.unit.learner.records import (
     make_sample,
 )
 
+SERVED = counted(found=9, missed=1)
+
 Refused = list[tuple[int, WeldstreamError]]
 
 
@@ -48,7 +50,7 @@ class Desk:
         self.memory = memory or make_memory(size=memory_bytes)
         self.validation = ValidationSet(make_memory(size=memory_bytes))
         self.prequential = Prequential(CLASSES)
-        self.watch = RollbackWatch(window=4, margin=0.1)
+        self.watch = RollbackWatch(window=1, margin=0.1)
         self.watch.serves(7, parent=6)
         self.registry = CollectorRegistry()
         self.intake = Intake(
@@ -96,7 +98,7 @@ class Desk:
 
 
 async def test_an_admitted_label_is_remembered_and_waits_to_be_learned() -> None:
-    desk = Desk(make_label(0))
+    desk = Desk(make_label(0, served_by=7, served=SERVED))
     assert not desk.intake.arrived.is_set()
     await desk.take(0)
     assert list(desk.books.pending) == ["label-0"]
@@ -104,14 +106,14 @@ async def test_an_admitted_label_is_remembered_and_waits_to_be_learned() -> None
     assert len(desk.validation) == 0
     assert desk.settled_until == 0
     assert desk.intake.arrived.is_set()
-    assert desk.watch.unscored
+    assert desk.watch.due
     assert desk.outcomes() == {}
     assert desk.count("pending_labels") == 1
     assert desk.count("label_age_seconds_sum", event="received") == (READ - GIVEN).total_seconds()
 
 
 async def test_a_held_out_label_is_judged_and_kept_but_never_learned() -> None:
-    desk = Desk(make_label(0), share=1.0)
+    desk = Desk(make_label(0, served_by=7, served=SERVED), share=1.0)
     await desk.take(0)
     assert [sample.label_id for sample in desk.validation.newest(9)] == ["label-0"]
     assert await desk.remembered() == 0
@@ -119,7 +121,7 @@ async def test_a_held_out_label_is_judged_and_kept_but_never_learned() -> None:
     assert desk.books.knows("label-0")
     assert desk.settled_until == 1
     assert desk.intake.arrived.is_set()
-    assert desk.watch.unscored
+    assert desk.watch.due
     assert desk.outcomes() == {"held_out": 1}
 
 
@@ -149,12 +151,12 @@ async def test_a_label_that_only_the_memory_knows_is_learned_if_it_was_taken_in_
 ) -> None:
     memory = make_memory()
     await memory.admit(make_sample(0, offset=5))
-    desk = Desk(*[make_label(0, offset=5)] * 6, memory=memory, cursor=cursor)
+    desk = Desk(*[make_label(0, offset=5, served_by=7, served=SERVED)] * 6, memory=memory, cursor=cursor)
     await desk.take(5)
     assert list(desk.books.pending) == (["label-0"] if learned else [])
     assert desk.outcomes() == ({} if learned else {"duplicate": 1})
     assert desk.settled_until == (5 if learned else 6)
-    assert desk.watch.unscored is learned
+    assert desk.watch.due is learned
 
 
 async def test_the_cursor_of_another_partition_says_nothing() -> None:
@@ -174,7 +176,7 @@ async def test_a_record_that_can_never_be_learned_goes_to_the_dead_letters() -> 
     assert desk.settled_until == 1
     assert not desk.books.pending
     assert not desk.intake.arrived.is_set()
-    assert not desk.watch.unscored
+    assert not desk.watch.due
     assert desk.outcomes() == {"dead_letter": 1}
     await desk.take(1)
     assert list(desk.books.pending) == ["label-1"]
@@ -209,12 +211,11 @@ async def test_a_record_read_before_is_not_even_looked_at() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 async def test_every_new_label_scores_the_version_that_judged_it_once(share: float) -> None:
-    served = counted(found=9, missed=1)
-    labels = [make_label(0, "b", offset=offset, served_by=5, served=served) for offset in range(2)]
+    labels = [make_label(0, "b", offset=offset, served_by=5, served=SERVED) for offset in range(2)]
     other = make_label(2, "b", served_by=5, served=counted(found=0, missed=2))
     desk = Desk(*labels, other, share=share)
     await desk.take(0, 1)
-    assert desk.prequential.dice(5, "b") == pytest.approx(served.dice)
+    assert desk.prequential.dice(5, "b") == pytest.approx(SERVED.dice)
     await desk.take(2)
     assert desk.prequential.dice(5, "b") == pytest.approx(18 / 21)
     assert desk.count("prequential_dice", domain="b") == pytest.approx(18 / 21)
