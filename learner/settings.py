@@ -53,9 +53,9 @@ class TrainingSettings(Section):
 
     labels_per_step: Count = Field(8, description="Most new labels learned together.")
     batch_size: Count = Field(8, description="Samples of the current domain in a step: new ones first.")
-    replay_per_domain: Annotated[int, Field(ge=0)] = Field(3, description="Samples of each past domain in a step.")
+    replay_per_domain: Annotated[int, Field(ge=0)] = Field(5, description="Samples of each past domain in a step.")
     steps_per_label: Annotated[float, Field(gt=0)] = Field(
-        0.5, description="Steps for each new label; at least one for each group."
+        0.25, description="Steps for each new label; at least one for each group."
     )
     idle_steps_per_label: Annotated[float, Field(ge=0)] = Field(
         2.0, description="Further rehearsal steps each label pays for while no new one waits."
@@ -69,7 +69,7 @@ class ReleaseSettings(Section):
 
     labels: Count = Field(16, description="Labels learned since the last attempt.")
     seconds: Annotated[float, Field(gt=0)] = Field(
-        5.0, description="Or seconds since the last attempt, with a label learned."
+        4.0, description="Or seconds since the last attempt, with a label learned."
     )
     parity_frames: Count = Field(2, description="Frames on which torch and onnxruntime must agree.")
     rollback_window: Count = Field(

@@ -132,7 +132,7 @@ async def test_a_candidate_that_is_worse_is_refused_and_learning_goes_on(
         redis_settings,
         tmp_path,
         holdout=HoldoutSettings(share=0.3, unit="label"),
-        trainer=TrainerConfig(learning_rate=0.1, crops=CropConfig(size=SIZE)),
+        trainer=TrainerConfig(learning_rate=0.1, warmup_steps=1, crops=CropConfig(size=SIZE)),
         gate=GateConfig(domain_margin=0, class_margin=0, overall_margin=0, min_domain_samples=1, min_class_samples=1),
         evaluation=EvaluationSettings(golden=8, newest=8),
         bootstrap={"labels": 16, "steps": 60, "seconds": 30, "batch_size": 4},
@@ -156,7 +156,7 @@ async def test_releases_that_turn_out_worse_are_taken_back_though_each_learned_b
         kafka_settings,
         redis_settings,
         tmp_path,
-        trainer=TrainerConfig(learning_rate=0.1, crops=CropConfig(size=SIZE)),
+        trainer=TrainerConfig(learning_rate=0.1, warmup_steps=1, crops=CropConfig(size=SIZE)),
         release=ReleaseSettings(labels=2, seconds=3600, rollback_window=6, rollback_margin=0.05),
         bootstrap={"labels": 16, "steps": 60, "seconds": 30, "batch_size": 4},
     )
