@@ -23,6 +23,19 @@ class IncompatibleReleaseError(WeldstreamError):
     reason = "incompatible_release"
 
 
+class SlotFullError(WeldstreamError):
+    """As many versions are in memory as may be, and welds in progress need them all."""
+
+    retriable = True
+    reason = "slot_full"
+
+
+class TooManyVersionsError(WeldstreamError):
+    """Welds that another process left in progress began with more versions than may be in memory."""
+
+    reason = "too_many_versions"
+
+
 class Artifacts(Protocol):
     """Where model files come from."""
 
@@ -62,7 +75,7 @@ class ModelInstaller:
         self._metrics = metrics
 
     async def install(self, version: ModelVersion, announced_at: datetime | None = None) -> None:
-        """Let a version serve; returns when the one before is gone.
+        """Let a version serve the welds that begin from now on.
 
         Raises
         ------
@@ -70,12 +83,35 @@ class ModelInstaller:
             If any step before the swap fails; ``retriable`` says whether to try again.
         """
         self._check(version)
-        session = await asyncio.to_thread(self._build, version)
-        retired = self._slot.swap(session, announced_at)
-        self._metrics.model_version.set(version.model.version)
+        number = version.model.version
+        if not self._slot.swap_to_live(number, announced_at):
+            if not self._slot.has_room:
+                raise SlotFullError(f"welds in progress need {sorted(self._slot.live)}; v{number} waits")
+            self._slot.swap(await asyncio.to_thread(self._build, version), announced_at)
+        self._metrics.model_version.set(number)
+        self._metrics.live_models.set(len(self._slot.live))
         self._metrics.swaps.inc()
-        _log.info("%s v%d serves", version.model.name, version.model.version)
-        await retired
+        _log.info("%s v%d serves", version.model.name, number)
+        await self._slot.retired()
+
+    @property
+    def live(self) -> set[int]:
+        """Versions in memory."""
+        return set(self._slot.live)
+
+    async def revive(self, version: ModelVersion) -> None:
+        """Bring a version back that welds in progress began with.
+
+        Raises
+        ------
+        WeldstreamError
+            If it cannot be loaded, or too many are live.
+        """
+        self._check(version)
+        if not self._slot.has_room:
+            raise TooManyVersionsError(f"v{version.model.version} is one too many beside {sorted(self._slot.live)}")
+        self._slot.add(await asyncio.to_thread(self._build, version))
+        self._metrics.live_models.set(len(self._slot.live))
 
     def _check(self, version: ModelVersion) -> None:
         if version.preprocessing != VERSION:

@@ -40,6 +40,11 @@ class FrameJob:
     decoded: DecodedFrame
     image: NDArray[np.float32]
 
+    @property
+    def weld(self) -> tuple[int, str]:
+        """Partition and weld id: what a version is chosen for."""
+        return self.record.partition, self.decoded.frame.weld_id
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rejected:
@@ -75,10 +80,11 @@ Outcome = Computed | Rejected
 
 
 def compute(
-    items: Sequence[FrameJob | Rejected], serving_of: Mapping[str, Serving], max_run: int
+    items: Sequence[FrameJob | Rejected], serving_of: Mapping[tuple[int, str], Serving], max_run: int
 ) -> tuple[list[Outcome], list[int]]:
     """Run the models over the frames; what is rejected already passes through.
 
+    The mapping holds the session of each weld, by partition and weld id.
     Frames that share model and size run together. A batch that fails is run
     frame by frame, so that one poison frame takes no other with it.
 
@@ -95,14 +101,14 @@ def compute(
         if isinstance(item, Rejected):
             outcomes[index] = item
         else:
-            serving = serving_of[item.decoded.frame.weld_id]
+            serving = serving_of[item.weld]
             groups[id(serving), item.image.shape].append(index)
     sizes: list[int] = []
     for members in groups.values():
         for start in range(0, len(members), max_run):
             part = members[start : start + max_run]
             jobs = [job for index in part if isinstance(job := items[index], FrameJob)]
-            outcomes.update(zip(part, _run(jobs, serving_of[jobs[0].decoded.frame.weld_id]), strict=True))
+            outcomes.update(zip(part, _run(jobs, serving_of[jobs[0].weld]), strict=True))
             sizes.append(len(part))
     return [outcomes[index] for index in range(len(items))], sizes
 

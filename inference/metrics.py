@@ -33,6 +33,12 @@ class InferenceMetrics:
         self.batch_size = histogram("batch_size", "Frames in a model run.", (1, 2, 4, 8, 16, 32, 64))
         self.uncertainty = histogram("uncertainty", "Of judged frames.", tuple(i / 10 for i in range(1, 11)))
         self.model_version = gauge("model_version", "Number of the version that serves; 0 before the first.")
+        self.live_models = gauge("live_models", "Versions in memory, those of welds in progress among them.")
+        self.welds = gauge("open_welds", "Welds in progress.")
+        self.welds_reopened = counter(
+            "welds_reopened_total", "Welds in progress whose version could not be brought back, by reason.", "reason"
+        )
+        self.fenced = counter("fenced_total", "Batches dropped because their partition has another owner.")
         self.swaps = counter("swaps_total", "Models that began to serve.")
         self.swap_seconds = histogram("swap_seconds", "From a release's announcement to its first judged frame.")
         self.releases_refused = counter("releases_refused_total", "Releases not taken, by reason.", "reason")

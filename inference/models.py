@@ -4,14 +4,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
-from inference.installer import Artifacts, ModelInstaller
+from inference.installer import ModelInstaller
 from inference.metrics import InferenceMetrics
 from inference.releases import ReleaseFollower
 from inference.settings import InferenceSettings
 from inference.sink import PATIENT
-from memory.artifacts import ArtifactStore
+from inference.welds import WeldBook
 from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
 from schemas.topics import MODEL_RELEASES
@@ -26,9 +25,9 @@ PINNED_POLL_SECONDS = 1.0
 
 async def serve_models(
     settings: InferenceSettings,
-    cache: Path,
+    installer: ModelInstaller,
+    registry: ModelRegistry,
     *,
-    make_installer: Callable[[Artifacts], ModelInstaller],
     refuse: Callable[[InRecord, WeldstreamError], Awaitable[None]],
     metrics: InferenceMetrics,
     rng: random.Random,
@@ -38,21 +37,18 @@ async def serve_models(
     Parameters
     ----------
     settings : InferenceSettings
-        Says which model, and where it is.
-    cache : Path
-        Folder of verified copies.
-    make_installer : callable
-        Builds the installer on the artifact store.
+        Says which model.
+    installer : ModelInstaller
+        Lets versions serve.
+    registry : ModelRegistry
+        Where the pinned version is.
     refuse : callable
         Awaited with an announcement that is not taken, and why.
     metrics, rng : InferenceMetrics, random.Random
         Counts, and the jitter of retries.
     """
-    installer = make_installer(
-        ArtifactStore(settings.registry.uri, settings.registry.options, cache_dir=cache),
-    )
     if settings.serving.pinned_version is not None:
-        await _serve_pinned(settings, installer, settings.serving.pinned_version)
+        await _serve_pinned(registry, installer, settings.serving.pinned_version)
         return
     consumer: Consumer = make_consumer(settings.kafka, (MODEL_RELEASES,), client_id="weldstream-releases")
     try:
@@ -71,9 +67,26 @@ async def serve_models(
         await consumer.stop()
 
 
-async def _serve_pinned(settings: InferenceSettings, installer: ModelInstaller, number: int) -> None:
+async def revive_models(
+    book: WeldBook, installer: ModelInstaller, registry: ModelRegistry, metrics: InferenceMetrics, rng: random.Random
+) -> None:
+    """Bring the versions back that welds in progress began with; a weld whose version is gone begins a new pass."""
+    for number in sorted(book.versions() - installer.live, reverse=True):
+
+        async def revive(number: int = number) -> None:
+            await installer.revive(await asyncio.to_thread(registry.get, number))
+
+        try:
+            await PATIENT.run(revive, rng=rng)
+        except WeldstreamError as error:
+            welds = book.judged_by(number)
+            _log.error("v%d cannot be brought back for %d welds in progress: %s", number, len(welds), error)
+            metrics.welds_reopened.labels(error.reason).inc(len(welds))
+            book.close(welds)
+
+
+async def _serve_pinned(registry: ModelRegistry, installer: ModelInstaller, number: int) -> None:
     """Install a version as soon as the registry has it, however long that takes."""
-    registry = ModelRegistry(settings.registry.uri, settings.registry.model_name, settings.registry.options)
     said = ""
     while True:
         try:

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 import tempfile
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -12,22 +13,27 @@ from datetime import datetime
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.structs import TopicPartition
 from prometheus_client import CollectorRegistry
 
 from inference.alerts import AlertRule
 from inference.installer import ModelInstaller
 from inference.metrics import InferenceMetrics
-from inference.models import serve_models
+from inference.models import revive_models, serve_models
 from inference.outputs import Outputs
+from inference.ownership import Ownership
 from inference.partitions import Partitions
 from inference.pipeline import FramePipeline
 from inference.service import InferenceService
 from inference.session import SessionLoader
 from inference.settings import InferenceSettings
-from inference.sink import PATIENT, AtLeastOnceSink
+from inference.sink import PATIENT, TransactionalSink
 from inference.slot import SessionSlot
+from inference.welds import WeldBook
+from memory.artifacts import ArtifactStore
+from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
-from schemas.topics import FRAMES, JUDGEMENTS, TOPICS
+from schemas.topics import FRAMES, JUDGEMENTS, TOPICS, WELD_STATES
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
@@ -69,12 +75,14 @@ class InferenceNode:
         self._settings = settings
         self._rng = rng
         self.metrics = InferenceMetrics(registry)
-        self.slot = SessionSlot()
-        self.partitions = Partitions(self.metrics, settings.serving.max_in_flight)
+        self._books: Callable[[], list[WeldBook]] = list
+        self.slot = SessionSlot(settings.serving.max_live_models, self._versions_needed)
+        self.partitions = Partitions(self.metrics, settings.serving.max_in_flight, self._release)
         self._outputs = Outputs(
             settings.kafka, settings.serving.output_suffix, settings.serving.role == "champion", clock
         )
         self._clock = clock
+        self._ownership: Ownership | None = None
         self._stopping = asyncio.Event()
         self.http = HttpServer(make_app(registry, self.why_not_ready), settings.http)
         self.metrics.ready.set_function(lambda: float(self.why_not_ready() is None))
@@ -117,10 +125,12 @@ class InferenceNode:
             ThreadPoolExecutor(1, "compute") as compute,
             tempfile.TemporaryDirectory(prefix="weldstream-") as folder,
         ):
-            pipeline = self._pipeline(producer, helpers, compute)
+            installer, registry = self._installer(self._settings.serving.cache_dir or Path(folder))
+            pipeline = self._pipeline(installer, registry, helpers, compute)
             background = [
                 tasks.create_task(self._drain_when_stopped(pipeline)),
-                tasks.create_task(self._serve_models(producer, self._settings.serving.cache_dir or Path(folder))),
+                tasks.create_task(self._serve_models(producer, installer, registry)),
+                tasks.create_task(self._end_welds()),
             ]
             try:
                 await pipeline.run()
@@ -130,10 +140,9 @@ class InferenceNode:
                 await asyncio.gather(*background, return_exceptions=True)
 
     async def _connect(self, producer: AIOKafkaProducer) -> None:
-        kafka = self._settings.kafka
-        own = replace(JUDGEMENTS, name=JUDGEMENTS.name + self._settings.serving.output_suffix)
-        topics = (*TOPICS, own) if own.name != JUDGEMENTS.name else TOPICS
-        await PATIENT.run(lambda: ensure_topics(kafka, topics), rng=self._rng, on_retry=_report)
+        kafka, suffix = self._settings.kafka, self._settings.serving.output_suffix
+        own = [replace(topic, name=topic.name + suffix) for topic in (JUDGEMENTS, WELD_STATES) if suffix]
+        await PATIENT.run(lambda: ensure_topics(kafka, (*TOPICS, *own)), rng=self._rng, on_retry=_report)
         await PATIENT.run(producer.start, rng=self._rng, on_retry=_report)
 
     async def _unless_stopped(self, work: Awaitable[None]) -> bool:
@@ -159,32 +168,60 @@ class InferenceNode:
         await asyncio.sleep(seconds)
         raise DrainTimeoutError(f"{self.partitions.in_flight} frames are still on the way after {seconds:g} s")
 
-    async def _serve_models(self, producer: AIOKafkaProducer, cache: Path) -> None:
+    async def _serve_models(
+        self, producer: AIOKafkaProducer, installer: ModelInstaller, registry: ModelRegistry
+    ) -> None:
         async def refuse(record: InRecord, error: WeldstreamError) -> None:
             self.metrics.dead_letters.labels(error.reason).inc()
             letter = self._outputs.dead_letter(record, error)
             await PATIENT.run(lambda: send_and_wait(producer, letter), rng=self._rng, on_retry=_report)
 
-        serving = self._settings.serving
+        await serve_models(self._settings, installer, registry, refuse=refuse, metrics=self.metrics, rng=self._rng)
+
+    def _installer(self, cache: Path) -> tuple[ModelInstaller, ModelRegistry]:
+        serving, settings = self._settings.serving, self._settings.registry
         loader = SessionLoader(serving.intra_op_threads, (serving.warmup_rows, serving.warmup_columns))
-        await serve_models(
-            self._settings,
-            cache,
-            make_installer=lambda artifacts: ModelInstaller(
-                artifacts, loader, self.slot, self._settings.classes, self.metrics
-            ),
-            refuse=refuse,
-            metrics=self.metrics,
-            rng=self._rng,
-        )
+        artifacts = ArtifactStore(settings.uri, settings.options, cache_dir=cache)
+        installer = ModelInstaller(artifacts, loader, self.slot, self._settings.classes, self.metrics)
+        return installer, ModelRegistry(settings.uri, settings.model_name, settings.options)
+
+    def _versions_needed(self) -> set[int]:
+        if self._settings.serving.swap == "immediate":
+            return set()
+        return {version for book in self._books() for version in book.versions()}
+
+    async def _end_welds(self) -> None:
+        idle = self._settings.serving.weld_idle_seconds
+        while True:
+            await asyncio.sleep(min(1.0, idle / 4))
+            for book in self._books():
+                book.close_idle(time.monotonic() - idle)
+            self.metrics.welds.set(sum(map(len, self._books())))
+            self.slot.tidy()
+            self.metrics.live_models.set(len(self.slot.live))
+
+    async def _release(self, partitions: Collection[TopicPartition]) -> None:
+        if self._ownership is not None:
+            await self._ownership.release(partitions)
 
     def _pipeline(
-        self, producer: AIOKafkaProducer, helpers: ThreadPoolExecutor, compute: ThreadPoolExecutor
+        self,
+        installer: ModelInstaller,
+        registry: ModelRegistry,
+        helpers: ThreadPoolExecutor,
+        compute: ThreadPoolExecutor,
     ) -> FramePipeline:
-        settings = self._settings
-        consumer: Consumer = make_consumer(
-            settings.kafka, group_id=settings.serving.group, client_id="weldstream-inference"
+        settings, group = self._settings, self._settings.serving.group
+        consumer: Consumer = make_consumer(settings.kafka, group_id=group, client_id="weldstream-inference")
+        ownership = self._ownership = Ownership(
+            settings.kafka,
+            group,
+            self._outputs.weld_states,
+            committed=consumer.committed,
+            revive=lambda book: revive_models(book, installer, registry, self.metrics, self._rng),
+            monotonic=time.monotonic,
         )
+        self._books = lambda: ownership.books
         service = InferenceService(
             classes=settings.classes,
             limits=FrameLimits(
@@ -201,7 +238,9 @@ class InferenceNode:
             consumer=consumer,
             slot=self.slot,
             service=service,
-            sink=AtLeastOnceSink(producer, consumer, self.metrics, self._rng),
+            sink=TransactionalSink(group, ownership, self.metrics, self._rng),
+            ownership=ownership,
+            immediate=settings.serving.swap == "immediate",
             partitions=self.partitions,
             metrics=self.metrics,
             helpers=helpers,

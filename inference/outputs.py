@@ -1,6 +1,7 @@
 """Results as records: which topic, which key, which id."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from inference.jobs import FrameJob
@@ -9,7 +10,8 @@ from schemas.events import DefectAlert
 from schemas.judgements import Judgement
 from schemas.labels import ReviewReason, ReviewRequest
 from schemas.settings import KafkaSettings
-from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS, Topic
+from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS, WELD_STATES, Topic
+from schemas.welds import WeldState
 from stream.codec import encode_event, raster_from_frame
 from stream.dead_letters import dead_letter
 from stream.records import InRecord, OutRecord
@@ -38,6 +40,7 @@ class Outputs:
         self.speaks = speaks
         self._kafka = kafka
         self._judgements = kafka.topic(JUDGEMENTS) + suffix
+        self.weld_states = kafka.topic(WELD_STATES) + suffix
         self._alerts = kafka.topic(ALERTS)
         self._requests = kafka.topic(REVIEW_REQUESTS)
         self._clock = clock
@@ -60,6 +63,23 @@ class Outputs:
             time=judgement.judged_at,
         )
         return _fitting(record, JUDGEMENTS)
+
+    def weld_state(self, state: WeldState, partition: int) -> OutRecord:
+        """Return where a weld in progress stands."""
+        record = encode_event(
+            self.weld_states,
+            WELD_STATES,
+            state,
+            key=state.weld_id,
+            event_id=f"{state.pass_id}-{state.judged}",
+            source=SOURCE,
+            time=self._clock(),
+        )
+        return replace(record, partition=partition)
+
+    def weld_ended(self, weld_id: str, partition: int) -> OutRecord:
+        """Return the tombstone of a weld's state."""
+        return OutRecord(self.weld_states, weld_id.encode(), None, partition=partition)
 
     def alert(self, alert: DefectAlert) -> OutRecord:
         """Return an alert."""

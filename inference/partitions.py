@@ -1,7 +1,7 @@
 """Which partitions are ours, and how many of their frames are on the way."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from aiokafka import ConsumerRebalanceListener
 from aiokafka.structs import TopicPartition
@@ -18,11 +18,19 @@ class Partitions(ConsumerRebalanceListener):
         Shows the frames in flight.
     max_in_flight : int
         Most frames between fetching and commit.
+    release : callable
+        Awaited with the partitions that go, when none of their frames is on the way.
     """
 
-    def __init__(self, metrics: InferenceMetrics, max_in_flight: int) -> None:
+    def __init__(
+        self,
+        metrics: InferenceMetrics,
+        max_in_flight: int,
+        release: Callable[[Collection[TopicPartition]], Awaitable[None]],
+    ) -> None:
         self._metrics = metrics
         self._limit = max_in_flight
+        self._release = release
         self._in_flight = 0
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._changed = asyncio.Condition()
@@ -70,7 +78,7 @@ class Partitions(ConsumerRebalanceListener):
         """Forget the frames on the way: nobody will finish them here, so nobody may wait for them."""
         await self.remove(self._in_flight)
 
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Wait for the commit of all that was fetched; the group waits for us.
 
         The client has begun the reassignment before it calls this, and from
@@ -79,6 +87,7 @@ class Partitions(ConsumerRebalanceListener):
         self._assigned = frozenset()
         async with self._changed:
             await self._changed.wait_for(lambda: self._in_flight == 0)
+        await self._release(revoked)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Begin to fetch."""

@@ -1,19 +1,19 @@
 """From records to what is published about them. Knows no broker."""
 
+import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-import numpy as np
-
 from inference.alerts import AlertRule
-from inference.flagging import FlaggingRule
 from inference.jobs import Computed, FrameJob, JudgingFailedError, Outcome, Rejected
 from inference.metrics import InferenceMetrics
 from inference.outputs import Outputs
-from inference.postprocessing import find_indications, frame_uncertainty
 from inference.settings import FlaggingSettings
 from inference.slot import Serving
+from inference.verdict import conclude
+from inference.welds import OpenWeld, WeldBook
 from schemas.classes import ClassTable
 from schemas.errors import BadRecordError, OversizeError
 from schemas.judgements import Judgement, RecordPosition
@@ -60,7 +60,7 @@ class InferenceService:
         self._classes = classes
         self._limits = limits
         self._flagging = flagging_settings
-        self._rule = FlaggingRule(flagging_settings)
+        self._thresholds = {name: float(value) for name, value in flagging_settings.model_dump().items()}
         self._alert_rule = alert_rule
         self._outputs = outputs
         self._metrics = metrics
@@ -81,34 +81,54 @@ class InferenceService:
             failure.__cause__ = error
             return Rejected(record, failure)
 
-    def conclude(self, outcomes: Sequence[Outcome]) -> list[OutRecord]:
-        """Return all that is published of a batch; called for one batch at a time, in order."""
-        records: list[OutRecord] = []
+    def conclude(
+        self, outcomes: Sequence[Outcome], welds: Mapping[tuple[int, str], OpenWeld]
+    ) -> dict[int, list[OutRecord]]:
+        """Return all that is published of a batch, by partition; called for one batch at a time, in order.
+
+        Parameters
+        ----------
+        outcomes : sequence of Outcome
+            In the order of the records.
+        welds : mapping of (int, str) to OpenWeld
+            Welds of the frames, by partition and id; brought up to date.
+        """
+        records: dict[int, list[OutRecord]] = defaultdict(list)
         for outcome in outcomes:
             if isinstance(outcome, Rejected):
-                records.append(self._reject(outcome))
+                records[outcome.record.partition].append(self._reject(outcome))
                 continue
+            partition = outcome.job.record.partition
             try:
-                records.extend(self._judge(outcome))
+                records[partition].extend(self._judge(outcome, welds[outcome.job.weld]))
             except OversizeError as error:
-                records.append(self._reject(Rejected(outcome.job.record, error)))
+                records[partition].append(self._reject(Rejected(outcome.job.record, error)))
             except Exception as error:  # noqa: BLE001 - a poison frame must not stop the stream
                 _log.exception("a frame cannot be concluded")
                 failure = JudgingFailedError(f"the result of the model cannot be read: {error}")
                 failure.__cause__ = error
-                records.append(self._reject(Rejected(outcome.job.record, failure)))
+                records[partition].append(self._reject(Rejected(outcome.job.record, failure)))
+        for (partition, _), weld in welds.items():
+            records[partition].append(self._outputs.weld_state(weld.state(), partition))
         return records
+
+    def ended(self, book: WeldBook, partition: int) -> list[OutRecord]:
+        """Return what removes the states of the welds that ended since the last call."""
+        return [self._outputs.weld_ended(weld_id, partition) for weld_id in book.take_closed()]
 
     def _reject(self, rejected: Rejected) -> OutRecord:
         self._metrics.frames.labels("dead_letter").inc()
         self._metrics.dead_letters.labels(rejected.error.reason).inc()
         return self._outputs.dead_letter(rejected.record, rejected.error)
 
-    def _judge(self, computed: Computed) -> list[OutRecord]:
-        judgement, reasons = self._read_result(computed)
-        records = [self._outputs.judgement(judgement)]
+    def _judge(self, computed: Computed, weld: OpenWeld) -> list[OutRecord]:
+        judgement, reasons = self._read_result(computed, weld)
+        record = self._outputs.judgement(judgement)
+        assert record.value is not None
+        weld.add(hashlib.sha256(record.value).hexdigest())
+        records = [record]
         if self._outputs.speaks:
-            alerts = self._alert_rule.observe(judgement)
+            alerts = self._alert_rule.observe(judgement, weld.stretches)
             records.extend(self._outputs.alert(alert) for alert in alerts)
             for alert in alerts:
                 self._metrics.alerts.labels(alert.name).inc()
@@ -127,17 +147,10 @@ class InferenceService:
             self._metrics.dead_letters.labels(error.reason).inc()
             return self._outputs.dead_letter(computed.job.record, error)
 
-    def _read_result(self, computed: Computed) -> tuple[Judgement, tuple[ReviewReason, ...]]:
+    def _read_result(self, computed: Computed, weld: OpenWeld) -> tuple[Judgement, tuple[ReviewReason, ...]]:
         record, frame = computed.job.record, computed.job.decoded.frame
-        # A sum is not finite where any summand is not, and needs no array of its own.
-        if not np.isfinite(computed.confidence.sum() + computed.entropy.sum()):
-            msg = "it is not finite"
-            raise ValueError(msg)
-        indications = find_indications(
-            computed.mask, computed.confidence, frame.spacing, self._classes, self._flagging.min_region_pixels
-        )
-        uncertainty = frame_uncertainty(computed.entropy, self._flagging.window_pixels)
-        reasons = self._rule.reasons(frame.frame_id, indications, uncertainty)
+        outputs = computed.mask, computed.confidence, computed.entropy
+        verdict = conclude(frame, outputs, self._classes, self._flagging)
         judged_at = self._clock()
         published_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
         judgement = Judgement(
@@ -150,16 +163,18 @@ class InferenceService:
             pixels_sha256=computed.job.decoded.sha256,
             model=computed.serving.version.model,
             preprocessing=VERSION,
+            thresholds=self._thresholds,
+            chain=weld.link(),
             judged_at=judged_at,
             mask=encode_raster(computed.mask),
             classes=self._classes.codes,
-            indications=indications,
-            uncertainty=uncertainty,
-            flagged=ReviewReason.DEFECT in reasons,
+            indications=verdict.indications,
+            uncertainty=verdict.uncertainty,
+            flagged=verdict.flagged,
             latency_seconds=(judged_at - published_at).total_seconds(),
             compute_seconds=computed.seconds,
         )
-        return judgement, reasons
+        return judgement, verdict.reasons
 
     def _count(self, computed: Computed, judgement: Judgement) -> None:
         metrics, serving = self._metrics, computed.serving

@@ -22,6 +22,16 @@ class ServingSettings(Section):
     pinned_version: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Always serve this version and ignore releases."
     )
+    swap: Literal["weld", "immediate"] = Field(
+        "weld",
+        description="A new version judges the welds that begin after it, or every frame from then on.",
+    )
+    weld_idle_seconds: Annotated[float, Field(gt=0)] = Field(
+        15.0, description="A weld without a frame for so long has ended; a later frame begins a new pass."
+    )
+    max_live_models: Annotated[int, Field(ge=2)] = Field(
+        6, description="Most versions in memory at once; a release waits while welds in progress need them all."
+    )
     intra_op_threads: Annotated[int, Field(ge=1)] = Field(1, description="Threads of one model run.")
     helper_threads: Annotated[int, Field(ge=1)] = Field(2, description="Threads that decode and encode.")
     max_batch: Annotated[int, Field(ge=1, le=256)] = Field(
@@ -74,7 +84,6 @@ class AlertSettings(Section):
     merge_distance_mm: Annotated[float, Field(ge=0)] = Field(
         5.0, description="Indications of a class this near to each other along a weld are one."
     )
-    max_welds: Annotated[int, Field(ge=1)] = Field(10_000, description="Welds whose alerts are remembered.")
 
 
 class InferenceSettings(ProcessSettings):

@@ -1,57 +1,81 @@
-"""Where a batch becomes durable: what it led to first, then its offsets."""
+"""Where a batch becomes durable: what it led to and its offset, both or neither."""
 
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaTimeoutError, MessageSizeTooLargeError
-from aiokafka.structs import TopicPartition
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
 from inference.metrics import InferenceMetrics
+from inference.ownership import Owned, Ownership
 from schemas.errors import ServiceUnavailableError
 from stream.broker import send
-from stream.clients import Consumer
 from stream.records import OutRecord
-from stream.retry import RetryPolicy, is_retriable
+from stream.retry import RetryPolicy
 
 _log = logging.getLogger(__name__)
+
+_UNKNOWN = (KafkaError, AssertionError)
+"""After these the end of a transaction is not known; the client guards its own states with assertions."""
+_FORBIDDEN = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    MessageSizeTooLargeError,
+)
+"""The brokers will never take it: a person must act."""
 
 PATIENT = RetryPolicy(attempts=1_000_000)
 """For work that must not be given up while the broker is away."""
 
 
 class Sink(Protocol):
-    """Takes batches in order; when ``publish`` returns, the batch is never judged again by this group."""
+    """Takes what was made of a partition's frames, in order."""
 
-    async def publish(self, outputs: Sequence[OutRecord], offsets: Mapping[TopicPartition, int]) -> None:
-        """Make outputs durable, then the offsets of the records that led to them.
+    async def publish(self, owned: Owned, outputs: Sequence[OutRecord], upto: int) -> bool:
+        """Make outputs durable together with the offset of the records that led to them.
 
         Parameters
         ----------
+        owned : Owned
+            The partition.
         outputs : sequence of OutRecord
-            All that the batch led to.
-        offsets : mapping of TopicPartition to int
-            The next offset to be read of each partition in the batch.
+            All that its part of a batch led to.
+        upto : int
+            The next offset to be read.
+
+        Returns
+        -------
+        bool
+            False if the partition has another owner: nothing of this is seen, and that one judges the frames.
         """
 
 
-class AtLeastOnceSink:
-    """Waits for the brokers to hold all outputs before it commits.
+class TransactionalSink:
+    """One Kafka transaction for each part of a batch: readers of committed records see each frame answered once.
 
-    A process that dies between both judges its last batches again; outputs
-    carry ids derived from the frame, so that readers can tell.
+    Where a transaction fails, or its end is not known, a new producer takes
+    the place of the old one, which ends the old transaction one way or the
+    other; the committed offset then tells which. An offset that is neither
+    the old nor the new one shows that another process went on.
 
     Parameters
     ----------
-    producer : AIOKafkaProducer
-        Started and idempotent.
-    consumer : Consumer
-        Whose group's offsets are committed.
+    group : str
+        The consumer group whose offsets are committed.
+    ownership : Ownership
+        Replaces producers.
     metrics : InferenceMetrics
-        Counts what is tried again.
+        Counts what is tried again, and what was fenced.
     rng : random.Random
         Jitter of the retries.
     retry : RetryPolicy
@@ -60,70 +84,65 @@ class AtLeastOnceSink:
 
     def __init__(
         self,
-        producer: AIOKafkaProducer,
-        consumer: Consumer,
+        group: str,
+        ownership: Ownership,
         metrics: InferenceMetrics,
         rng: random.Random,
         retry: RetryPolicy = PATIENT,
     ) -> None:
-        self._producer = producer
-        self._consumer = consumer
+        self._group = group
+        self._ownership = ownership
         self._metrics = metrics
         self._rng = rng
         self._retry = retry
 
-    async def publish(self, outputs: Sequence[OutRecord], offsets: Mapping[TopicPartition, int]) -> None:
-        """Send, wait for all acknowledgements, commit."""
-        pending = list(outputs)
-
-        async def deliver() -> None:
-            # Only what failed is sent again, so that a retry repeats nothing that arrived.
-            failed = await self._send(pending)
-            pending[:] = [record for record, _ in failed]
-            if failed:
-                raise next((error for _, error in failed if not is_retriable(error)), failed[0][1])
-
-        await self._retry.run(deliver, rng=self._rng, on_retry=self._report("produce"))
-        await self._retry.run(lambda: self._commit(offsets), rng=self._rng, on_retry=self._report("commit"))
-
-    async def _send(self, records: Sequence[OutRecord]) -> list[tuple[OutRecord, Exception]]:
-        results = await asyncio.gather(*(self._deliver(record) for record in records), return_exceptions=True)
-        failed: list[tuple[OutRecord, Exception]] = []
-        for record, result in zip(records, results, strict=True):
-            if isinstance(result, MessageSizeTooLargeError):
-                # It would be refused for ever, and all that follows must not wait for it.
-                _log.error("a record of %d bytes is too large for %s", len(record.value or b""), record.topic)
-                self._metrics.outputs_refused.inc()
-            elif isinstance(result, Exception):
-                failed.append((record, result))
-            elif isinstance(result, BaseException):
-                raise result
-        return failed
-
-    async def _deliver(self, record: OutRecord) -> None:
+    async def publish(self, owned: Owned, outputs: Sequence[OutRecord], upto: int) -> bool:
+        """Commit outputs and offset, unless the partition is lost."""
+        if owned.lost:
+            return False
         try:
-            await (await send(self._producer, record))
-        except KafkaTimeoutError as error:
-            # The client does not call this retriable, but its buffer is full only while the brokers are away.
-            raise ServiceUnavailableError("the producer's buffer is full, the brokers take nothing") from error
+            await self._commit(owned, outputs, upto)
+        except ProducerFenced:
+            return self._fenced(owned)
+        except _UNKNOWN as error:
+            _refuse_if_forbidden(error)
+            _log.warning("a transaction on %s[%d] failed: %r", *owned.partition, error)
+            self._metrics.retries.labels("transaction").inc()
+            if not await self._retry.run(lambda: self._again(owned, outputs, upto), rng=self._rng):
+                return self._fenced(owned)
+        owned.next = upto
+        return True
 
-    async def _commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def _again(self, owned: Owned, outputs: Sequence[OutRecord], upto: int) -> bool:
         try:
-            await self._consumer.commit(dict(offsets))
-        except (CommitFailedError, IllegalStateError) as error:
-            # The partitions have another owner, who starts at the last commit: these frames are judged twice.
-            _log.warning("offsets %s were not committed: %s", dict(offsets), error)
-            self._metrics.retries.labels("lost_partition").inc()
+            committed = await self._ownership.renew(owned)
+            if committed == upto:
+                return True
+            if committed != owned.next:
+                return False
+            await self._commit(owned, outputs, upto)
+        except ProducerFenced:
+            return False
+        except _UNKNOWN as error:
+            _refuse_if_forbidden(error)
+            raise ServiceUnavailableError(f"a transaction on {owned.partition} failed again: {error!r}") from error
+        return True
 
-    def _report(self, step: str) -> "_Report":
-        return _Report(self._metrics, step)
+    async def _commit(self, owned: Owned, outputs: Sequence[OutRecord], upto: int) -> None:
+        producer = owned.producer
+        await producer.begin_transaction()
+        deliveries = [await send(producer, record) for record in outputs]
+        await asyncio.gather(*deliveries)
+        await producer.send_offsets_to_transaction({owned.partition: upto}, self._group)
+        await producer.commit_transaction()
+
+    def _fenced(self, owned: Owned) -> bool:
+        owned.lost = True
+        self._metrics.fenced.inc()
+        _log.warning("%s[%d] has another owner, who judges what was under way here", *owned.partition)
+        return False
 
 
-class _Report:
-    def __init__(self, metrics: InferenceMetrics, step: str) -> None:
-        self._metrics = metrics
-        self._step = step
-
-    def __call__(self, attempt: int, error: BaseException) -> None:
-        self._metrics.retries.labels(self._step).inc()
-        _log.warning("attempt %d to %s failed, trying again: %s", attempt, self._step, error)
+def _refuse_if_forbidden(error: BaseException) -> None:
+    if isinstance(error, _FORBIDDEN):
+        raise error

@@ -3,7 +3,7 @@
 import asyncio
 import ctypes
 import sys
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -52,73 +52,109 @@ class Serving:
 
 
 class SessionSlot:
-    """Holds the serving session; used from one event loop only.
+    """Holds the serving session, and those before it that something still needs; used from one event loop only.
 
-    A batch keeps the session that it began with, whatever is swapped in
-    meanwhile. All leases name the welds they are for, so that another slot
-    may keep a weld on the version that it began with.
+    A batch keeps the sessions that it began with, and a weld in progress the
+    version that it began with, whatever is swapped in meanwhile.
+
+    Parameters
+    ----------
+    limit : int
+        Most sessions at once.
+    needed : callable
+        Returns the versions that welds in progress are judged by.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int, needed: Callable[[], set[int]]) -> None:
+        self._limit = limit
+        self._needed = needed
         self._current: Serving | None = None
+        self._live: dict[int, Serving] = {}
         self._filled = asyncio.Event()
+        self._retiring: set[asyncio.Task[None]] = set()
 
     @property
     def current(self) -> Serving | None:
-        """What serves now; None before the first model."""
+        """What serves new welds now; None before the first model."""
         return self._current
+
+    @property
+    def live(self) -> Mapping[int, Serving]:
+        """All sessions in memory that serve, by version."""
+        return self._live
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another session may be built."""
+        return len(self._live) < self._limit
 
     async def filled(self) -> None:
         """Wait until there is a model."""
         await self._filled.wait()
 
     @contextmanager
-    def lease(self, weld_ids: Iterable[str]) -> Iterator[dict[str, Serving]]:
-        """Borrow the session of each weld for the time of a batch.
-
-        Yields
-        ------
-        dict of str to Serving
-            The session to be used, by weld id.
+    def lease(self, versions: Iterable[int]) -> Iterator[dict[int, Serving]]:
+        """Borrow the sessions of versions for the time of a batch.
 
         Raises
         ------
-        RuntimeError
-            If there is no model yet.
+        KeyError
+            If a version is not live.
         """
-        serving = self._current
-        if serving is None:
-            msg = "no model is loaded yet"
-            raise RuntimeError(msg)
-        serving.leases += 1
-        serving.idle.clear()
+        borrowed = {version: self._live[version] for version in set(versions)}
+        for serving in borrowed.values():
+            serving.leases += 1
+            serving.idle.clear()
         try:
-            yield dict.fromkeys(weld_ids, serving)
+            yield borrowed
         finally:
-            serving.leases -= 1
-            if serving.leases == 0:
-                serving.idle.set()
+            for serving in borrowed.values():
+                serving.leases -= 1
+                if serving.leases == 0:
+                    serving.idle.set()
 
-    def swap(self, session: ModelSession, announced_at: datetime | None = None) -> Awaitable[None]:
-        """Let a session serve from now on.
+    def add(self, session: ModelSession) -> None:
+        """Keep a version live that welds in progress need."""
+        self._live[session.version.model.version] = Serving(session, None)
 
-        Returns
-        -------
-        awaitable
-            Done when the session before is drained and freed.
-        """
-        previous, self._current = self._current, Serving(session, announced_at)
+    def swap(self, session: ModelSession, announced_at: datetime | None = None) -> None:
+        """Let a session serve the welds that begin from now on."""
+        self._serve(Serving(session, announced_at))
+
+    def swap_to_live(self, version: int, announced_at: datetime | None = None) -> bool:
+        """Let a version serve again that is still in memory; False if it is not."""
+        serving = self._live.get(version)
+        if serving is not None:
+            serving.announced_at = announced_at
+            self._serve(serving)
+        return serving is not None
+
+    def _serve(self, serving: Serving) -> None:
+        self._current = self._live[serving.version.model.version] = serving
         self._filled.set()
-        return self._retire(previous)
+        self.tidy()
 
-    async def _retire(self, previous: Serving | None) -> None:
-        if previous is not None:
-            await previous.idle.wait()
-            # Between two batches: freeing holds the interpreter for milliseconds, which no frame should wait for.
-            while self._current is not None and not self._current.idle.is_set():
-                await self._current.idle.wait()
-            previous.free()
-            await asyncio.to_thread(return_memory)
+    def tidy(self) -> None:
+        """Retire the sessions that nothing needs any more."""
+        needed = self._needed()
+        for version, serving in list(self._live.items()):
+            if serving is not self._current and version not in needed:
+                del self._live[version]
+                task = asyncio.create_task(self._retire(serving))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, serving: Serving) -> None:
+        await serving.idle.wait()
+        # Between two batches: freeing holds the interpreter for milliseconds, which no frame should wait for.
+        while busy := [other for other in self._live.values() if not other.idle.is_set()]:
+            await busy[0].idle.wait()
+        serving.free()
+        await asyncio.to_thread(return_memory)
+
+    async def retired(self) -> None:
+        """Wait until the memory of what was retired has been given back."""
+        await asyncio.gather(*self._retiring)
 
 
 def return_memory() -> None:

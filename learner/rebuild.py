@@ -1,8 +1,8 @@
 """Makes the memories anew from the labels topic alone."""
 
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import datetime
-from typing import Any
 
 from learner.holdout import HoldoutRule
 from learner.labels import LabelReader
@@ -10,9 +10,7 @@ from learner.settings import LearnerSettings
 from learner.stores import Memories
 from schemas.errors import BadRecordError
 from schemas.topics import LABELS
-from stream.broker import make_consumer
-
-_POLL_MS = 500
+from stream.reading import partitions_of, read_to_end
 
 
 async def rebuild_memory(
@@ -33,26 +31,16 @@ async def rebuild_memory(
     """
     await memories.episodic.clear()
     await memories.validation.clear()
-    consumer: Any = make_consumer(settings.kafka, (LABELS,), client_id="weldstream-rebuild")
-    await consumer.start()
     admitted = 0
-    try:
-        # Without a group a subscription is all partitions, assigned when started.
-        partitions = sorted(consumer.assignment())
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        while any([await consumer.position(p) < ends[p] for p in partitions]):
-            batches = await consumer.getmany(*partitions, timeout_ms=_POLL_MS)
-            for records in batches.values():
-                for record in records:
-                    try:
-                        label, _ = reader.read(record, clock())
-                    except BadRecordError:
-                        continue
-                    sample = label.sample
-                    held_out = holdout.holds_out(sample.domain, sample.weld_id, sample.label_id)
-                    memory = memories.validation if held_out else memories.episodic
-                    admitted += not (await memory.admit(sample)).duplicate
-    finally:
-        await consumer.stop()
+    partitions = await partitions_of(settings.kafka, settings.kafka.topic(LABELS))
+    async with aclosing(read_to_end(settings.kafka, partitions)) as records:
+        async for record in records:
+            try:
+                label, _ = reader.read(record, clock())
+            except BadRecordError:
+                continue
+            sample = label.sample
+            held_out = holdout.holds_out(sample.domain, sample.weld_id, sample.label_id)
+            memory = memories.validation if held_out else memories.episodic
+            admitted += not (await memory.admit(sample)).duplicate
     return admitted

@@ -75,6 +75,30 @@ class RecordPosition(BaseModel):
     offset: Annotated[int, Field(ge=0)]
 
 
+class ChainLink(BaseModel):
+    """Where a judgement stands among those of its weld's pass.
+
+    A pass begins with a weld's first frame and ends when none has come for
+    some time; one model version judges all of it. The chain cannot be changed
+    unseen: each link holds the digest of the record before it.
+
+    Attributes
+    ----------
+    pass_id : str
+        Id of the first frame of the pass.
+    sequence : int
+        Number of judgements of the pass before this one.
+    previous : str or None
+        sha256 of the value of the record that holds the judgement before; None for the first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pass_id: Identifier
+    sequence: Annotated[int, Field(ge=0)]
+    previous: Sha256 | None
+
+
 class Judgement(BaseModel):
     """The answer to one frame.
 
@@ -90,6 +114,10 @@ class Judgement(BaseModel):
         The version that judged.
     preprocessing : str
         Version of the preprocessing.
+    thresholds : mapping of str to float
+        The flagging settings it was read with, by name.
+    chain : ChainLink
+        The judgement before it.
     judged_at : datetime
         When the judgement was ready.
     mask : Raster
@@ -120,6 +148,8 @@ class Judgement(BaseModel):
     pixels_sha256: Sha256
     model: ModelRef
     preprocessing: str
+    thresholds: dict[str, float]
+    chain: ChainLink
     judged_at: AwareDatetime
     mask: Raster
     classes: tuple[int, ...]

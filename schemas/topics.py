@@ -9,6 +9,7 @@ from schemas.events import DefectAlert, DriftAlarm, ModelReleased
 from schemas.frames import Frame
 from schemas.judgements import Judgement
 from schemas.labels import LabelledFrame, ReviewRequest
+from schemas.welds import WeldState
 
 MIB = 1024 * 1024
 HOUR_MS = 3_600_000
@@ -69,6 +70,16 @@ JUDGEMENTS = Topic(
     description="One judgement for each frame.",
     partitions=4,
 )
+WELD_STATES = Topic(
+    name="weld-states",
+    event_type="weldstream.weld-state.v1",
+    payload=WeldState,
+    key="weld id",
+    description="Welds in progress, each in the partition of its frames; a tombstone ends one.",
+    partitions=FRAMES.partitions,
+    cleanup="compact",
+    retention_ms=-1,
+)
 ALERTS = Topic(
     name="alerts",
     event_type="weldstream.alert.v1",
@@ -117,4 +128,4 @@ DEAD_LETTERS = Topic(
     max_message_bytes=8 * MIB,
 )
 
-TOPICS = (FRAMES, JUDGEMENTS, ALERTS, REVIEW_REQUESTS, LABELS, MODEL_RELEASES, DRIFT_ALARMS, DEAD_LETTERS)
+TOPICS = (FRAMES, JUDGEMENTS, WELD_STATES, ALERTS, REVIEW_REQUESTS, LABELS, MODEL_RELEASES, DRIFT_ALARMS, DEAD_LETTERS)

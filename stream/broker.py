@@ -12,6 +12,7 @@ from faststream.security import BaseSecurity, SASLScram512
 
 from schemas.settings import KafkaSettings
 from schemas.topics import MIB, Topic
+from stream.clients import TransactionalProducer
 from stream.records import OutRecord
 
 MAX_REQUEST_BYTES = 16 * MIB
@@ -122,11 +123,11 @@ def make_broker(kafka: KafkaSettings, *, client_id: str = "weldstream") -> Kafka
     )
 
 
-async def send(producer: AIOKafkaProducer, record: OutRecord, *, partition: int | None = None) -> asyncio.Future[Any]:
+async def send(producer: AIOKafkaProducer | TransactionalProducer, record: OutRecord) -> asyncio.Future[Any]:
     """Hand a record to the producer; the future returned is done when the brokers have it."""
     client: Any = producer
     delivery: asyncio.Future[Any] = await client.send(
-        record.topic, value=record.value, key=record.key, partition=partition, headers=list(record.headers)
+        record.topic, value=record.value, key=record.key, partition=record.partition, headers=list(record.headers)
     )
     return delivery
 

@@ -1,6 +1,7 @@
 """The command line: one line here for each file in ``stream/commands``."""
 
 import sys
+from importlib.metadata import entry_points
 
 import typer
 from aiokafka.errors import KafkaError
@@ -26,6 +27,9 @@ app.command("simulate")(simulate_command)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(models.app, name="models")
 app.add_typer(topics.app, name="topics")
+# What needs a model lives with the inference service, which this package does not know.
+for command in entry_points(group="weldstream.commands"):
+    app.command(command.name)(command.load())
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What is used of Kafka's consumer, typed: the client library publishes no types."""
+"""What is used of Kafka's clients, typed: the client library publishes no types."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -29,6 +29,15 @@ class Consumer(Protocol):
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit the next offset to be read of each partition."""
 
+    def assign(self, partitions: Sequence[TopicPartition]) -> None:
+        """Choose partitions."""
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Return the offset after each partition's last record that may be read."""
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """Return the group's committed offset, None if there is none."""
+
     def assignment(self) -> frozenset[TopicPartition]:
         """Return the partitions that are ours."""
 
@@ -49,3 +58,22 @@ class Consumer(Protocol):
 
     def resume(self, *partitions: TopicPartition) -> None:
         """Fetch again."""
+
+
+class TransactionalProducer(Protocol):
+    """The part of ``aiokafka.AIOKafkaProducer`` that transactions need."""
+
+    async def start(self) -> None:
+        """Connect, and fence every producer before this one that has its transactional id."""
+
+    async def stop(self) -> None:
+        """Flush and disconnect."""
+
+    async def begin_transaction(self) -> None:
+        """Begin a transaction."""
+
+    async def send_offsets_to_transaction(self, offsets: Mapping[TopicPartition, int], group_id: str) -> None:
+        """Let a group's offsets be committed together with the transaction."""
+
+    async def commit_transaction(self) -> None:
+        """Return when the brokers have committed what was sent."""

@@ -5,13 +5,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import TopicPartition
-
 from schemas.errors import BadPayloadError
 from schemas.settings import KafkaSettings
 from schemas.topics import DEAD_LETTERS
-from stream.broker import make_admin, make_consumer, make_producer, send_and_wait
+from stream.broker import make_producer, send_and_wait
 from stream.dead_letters import DeadLetter, read_dead_letter, requeued
+from stream.reading import partitions_of, read_to_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,44 +32,13 @@ Select = Callable[[StoredLetter], bool]
 
 async def read_letters(kafka: KafkaSettings) -> AsyncGenerator[StoredLetter]:
     """Yield the dead letters that exist now, oldest first within a partition; strangers' records are left out."""
-    partitions = await _partitions(kafka)
-    if not partitions:
-        return
-    consumer: Any = make_consumer(kafka)
-    await consumer.start()
-    try:
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(partitions)
-        for partition in partitions:
-            others = [other for other in partitions if other != partition]
-            consumer.pause(*others)
-            consumer.resume(partition)
-            while await consumer.position(partition) < ends[partition]:
-                batch = await consumer.getmany(partition, timeout_ms=500)
-                for record in batch.get(partition, ()):
-                    if record.offset >= ends[partition]:
-                        break
-                    try:
-                        yield StoredLetter(record.partition, record.offset, read_dead_letter(record))
-                    except BadPayloadError:
-                        continue
-    finally:
-        await consumer.stop()
-
-
-async def _partitions(kafka: KafkaSettings) -> list[TopicPartition]:
-    """Return the topic's partitions; none where nobody has created it yet."""
-    name = kafka.topic(DEAD_LETTERS)
-    admin: Any = make_admin(kafka)
-    try:
-        await admin.start()
-        if name not in await admin.list_topics():
-            return []
-        (described,) = await admin.describe_topics([name])
-    finally:
-        await admin.close()
-    return [TopicPartition(name, partition["partition"]) for partition in described["partitions"]]
+    partitions = await partitions_of(kafka, kafka.topic(DEAD_LETTERS))
+    async with aclosing(read_to_end(kafka, partitions)) as records:
+        async for record in records:
+            try:
+                yield StoredLetter(record.partition, record.offset, read_dead_letter(record))
+            except BadPayloadError:
+                continue
 
 
 async def list_letters(kafka: KafkaSettings, select: Select, limit: int) -> list[StoredLetter]:

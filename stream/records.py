@@ -19,12 +19,15 @@ class OutRecord:
         Not both None: the client refuses such a record.
     headers : tuple of (str, bytes or None)
         In order; names may repeat.
+    partition : int or None
+        Where it goes; None leaves that to its key.
     """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    partition: int | None = None
 
 
 class InRecord(Protocol):

@@ -11,13 +11,15 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from schemas.errors import ServiceUnavailableError
 from schemas.settings import KafkaSettings
-from schemas.topics import TOPICS, Topic
+from schemas.topics import MIB, TOPICS, Topic
 from stream.broker import make_admin
 
 logger = logging.getLogger(__name__)
 
 _POLLS = 100
 _POLL_SECONDS = 0.1
+_COMPACTED_SEGMENT_MS = 10 * 60 * 1000
+_COMPACTED_SEGMENT_BYTES = 16 * MIB
 
 
 async def ensure_topics(
@@ -68,11 +70,15 @@ async def ensure_topics(
 
 def topic_configs(topic: Topic) -> dict[str, str]:
     """Return a topic's settings as Kafka names them."""
-    return {
+    configs = {
         "cleanup.policy": topic.cleanup,
         "retention.ms": str(topic.retention_ms),
         "max.message.bytes": str(topic.max_message_bytes),
     }
+    if topic.cleanup == "compact":
+        # Only closed segments are compacted, and whoever takes a partition over reads all that is left.
+        configs |= {"segment.ms": str(_COMPACTED_SEGMENT_MS), "segment.bytes": str(_COMPACTED_SEGMENT_BYTES)}
+    return configs
 
 
 async def _create(admin: Any, kafka: KafkaSettings, topics: Sequence[Topic]) -> tuple[str, ...]:

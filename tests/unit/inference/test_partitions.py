@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Collection
 
 from aiokafka.structs import TopicPartition
 from prometheus_client import CollectorRegistry
@@ -9,8 +10,12 @@ from inference.partitions import Partitions
 OURS = {TopicPartition("frames", 0)}
 
 
-def make(limit: int = 4) -> Partitions:
-    return Partitions(InferenceMetrics(CollectorRegistry()), limit)
+def make(limit: int = 4, released: list[TopicPartition] | None = None) -> Partitions:
+    async def release(partitions: Collection[TopicPartition]) -> None:
+        if released is not None:
+            released.extend(partitions)
+
+    return Partitions(InferenceMetrics(CollectorRegistry()), limit, release)
 
 
 async def settle() -> None:
@@ -63,3 +68,16 @@ async def test_abandoned_frames_hold_no_revocation() -> None:
     await partitions.abandon()
     await revoking
     assert partitions.in_flight == 0
+
+
+async def test_a_partition_is_released_when_its_frames_are_committed() -> None:
+    released: list[TopicPartition] = []
+    partitions = make(released=released)
+    await partitions.on_partitions_assigned(OURS)
+    partitions.add(2)
+    revoking = asyncio.create_task(partitions.on_partitions_revoked(OURS))
+    await settle()
+    assert released == []
+    await partitions.remove(2)
+    await revoking
+    assert released == list(OURS)

@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from inference.service import InferenceService
 from inference.session import Predictions, SessionLoader
 from inference.settings import AlertSettings, FlaggingSettings
 from inference.slot import Serving
+from inference.welds import OpenWeld, WeldBook
 from schemas.events import DefectAlert
 from schemas.judgements import Judgement
 from schemas.labels import ReviewReason, ReviewRequest
-from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS
+from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS, WELD_STATES
+from schemas.welds import WeldState
 from stream.codec import FrameLimits, decode_event, decode_raster
 from stream.dead_letters import read_dead_letter
 from stream.records import OutRecord
@@ -50,9 +53,27 @@ def serving(tmp_path: Path) -> Serving:
 
 
 def serve(service: InferenceService, serving: Serving, *records: Record, max_run: int = 4) -> list[OutRecord]:
+    return serve_welds(service, serving, {}, *records, max_run=max_run)
+
+
+def serve_welds(
+    service: InferenceService,
+    serving: Serving,
+    welds: dict[tuple[int, str], OpenWeld],
+    *records: Record,
+    max_run: int = 4,
+) -> list[OutRecord]:
+    """Judge records of partition 0, and return all but the weld states."""
     jobs = [service.read(record) for record in records]
-    outcomes, _ = compute(jobs, dict.fromkeys(("weld-1", "weld-2"), serving), max_run)
-    return service.conclude(outcomes)
+    for job in jobs:
+        if isinstance(job, FrameJob):
+            frame = job.decoded.frame
+            welds.setdefault(job.weld, OpenWeld(frame.weld_id, frame.frame_id, 1, 0.0))
+    outcomes, _ = compute(jobs, dict.fromkeys(welds, serving), max_run)
+    concluded = service.conclude(outcomes, welds)
+    assert set(concluded) == {0}
+    count = len(welds)
+    return concluded[0][:-count] if count else concluded[0]
 
 
 def topics(records: list[OutRecord]) -> list[str]:
@@ -136,7 +157,7 @@ def test_a_poison_frame_takes_no_other_with_it(metrics: InferenceMetrics, nan: b
 def test_runs_are_bounded_and_rejected_frames_cost_none(serving: Serving, metrics: InferenceMetrics) -> None:
     service = make_service(metrics)
     items = [service.read(frame_record(n)) for n in range(5)] + [service.read(Record(value=b""))]
-    welds: Mapping[str, Serving] = {"weld-1": serving}
+    welds: Mapping[tuple[int, str], Serving] = {(0, "weld-1"): serving}
     outcomes, sizes = compute(items, welds, 2)
     assert sizes == [2, 2, 1]
     assert [type(outcome) for outcome in outcomes] == [Computed] * 5 + [Rejected]
@@ -144,7 +165,7 @@ def test_runs_are_bounded_and_rejected_frames_cost_none(serving: Serving, metric
 
 def test_a_weld_is_judged_by_the_session_that_is_its_own(tmp_path: Path, metrics: InferenceMetrics) -> None:
     loader = SessionLoader(1, (48, 64))
-    mine = {f"weld-{n}": Serving(loader.load(*write_model(tmp_path, n)), None) for n in (1, 2)}
+    mine = {(0, f"weld-{n}"): Serving(loader.load(*write_model(tmp_path, n)), None) for n in (1, 2)}
     service = make_service(metrics)
     outcomes, _ = compute([service.read(frame_record(n, f"weld-{1 + n % 2}")) for n in range(4)], mine, 8)
     versions = [o.serving.version.model.version for o in outcomes if isinstance(o, Computed)]
@@ -166,3 +187,50 @@ def test_what_its_topic_cannot_take_becomes_a_dead_letter(
     letter = read_dead_letter(as_read(records[-1]))
     assert letter.reason == "oversize"
     assert letter.original.value == record.value
+
+
+def test_judgements_of_a_weld_are_chained_and_its_state_tells_where(
+    metrics: InferenceMetrics, serving: Serving
+) -> None:
+    service = make_service(metrics)
+    welds: dict[tuple[int, str], OpenWeld] = {}
+    records = [
+        record for n in range(3) for record in serve_welds(service, serving, welds, frame_record(n, defect=False))
+    ]
+    chain = [decode_event(as_read(record), JUDGEMENTS, Judgement).chain for record in records]
+    assert [(link.pass_id, link.sequence) for link in chain] == [("weld-1-0", n) for n in range(3)]
+    digests = [hashlib.sha256(record.value or b"").hexdigest() for record in records]
+    assert [link.previous for link in chain] == [None, *digests[:2]]
+    state = welds[0, "weld-1"].state()
+    assert (state.judged, state.head) == (3, digests[2])
+
+
+def test_a_frame_that_cannot_be_judged_leaves_the_chain_as_it_was(metrics: InferenceMetrics, serving: Serving) -> None:
+    service = make_service(metrics)
+    welds: dict[tuple[int, str], OpenWeld] = {}
+    bad = replace(frame_record(1), value=b"broken")
+    out = serve_welds(service, serving, welds, frame_record(0, defect=False), bad, frame_record(2, defect=False))
+    judged = [decode_event(as_read(r), JUDGEMENTS, Judgement).chain.sequence for r in (out[0], out[2])]
+    assert judged == [0, 1]
+
+
+def test_the_state_goes_to_the_partition_of_the_frames_and_a_tombstone_ends_it(
+    metrics: InferenceMetrics, serving: Serving
+) -> None:
+    service, book = make_service(metrics), WeldBook((), 0.0)
+    job = service.read(replace(frame_record(0, defect=False), partition=3))
+    assert isinstance(job, FrameJob)
+    welds = {job.weld: book.enter("weld-1", "weld-1-0", 1, 0.0)}
+    outcomes, _ = compute([job], {job.weld: serving}, 1)
+    (_, state) = service.conclude(outcomes, welds)[3]
+    assert (state.topic, state.partition, state.key) == ("t.weld-states", 3, b"weld-1")
+    assert decode_event(as_read(state), WELD_STATES, WeldState) == welds[job.weld].state()
+    book.close_idle(before=1.0)
+    (tombstone,) = service.ended(book, 3)
+    assert (tombstone.topic, tombstone.partition, tombstone.key, tombstone.value) == (
+        "t.weld-states",
+        3,
+        b"weld-1",
+        None,
+    )
+    assert service.ended(book, 3) == []

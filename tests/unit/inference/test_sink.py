@@ -1,98 +1,131 @@
 import asyncio
 import random
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
-from aiokafka.errors import (
-    CommitFailedError,
-    KafkaConnectionError,
-    KafkaTimeoutError,
-    MessageSizeTooLargeError,
-    ProducerFenced,
-)
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, ProducerFenced, TopicAuthorizationFailedError
 from aiokafka.structs import TopicPartition
 from prometheus_client import CollectorRegistry
 
 from inference.metrics import InferenceMetrics
-from inference.sink import AtLeastOnceSink
+from inference.ownership import Owned
+from inference.sink import TransactionalSink
+from inference.welds import WeldBook
 from stream.records import OutRecord
 from stream.retry import RetryPolicy
 
-OFFSETS = {TopicPartition("frames", 0): 7}
+FRAMES = TopicPartition("frames", 0)
+OUTPUTS = [OutRecord("a", b"k", b"v"), OutRecord("b", b"k", b"v")]
 
 
-class Kafka:
-    """Producer and consumer that write down what happens, and fail as told."""
+class Broker:
+    """What is committed, and how the next transactions end: each step fails once for each error given."""
 
-    def __init__(self, failures: Mapping[str, list[Exception]] | None = None) -> None:
-        self.failures = dict(failures or {})
-        self.events: list[str] = []
+    def __init__(self, failures: Mapping[str, list[Exception]] | None = None, committed: int | None = 3) -> None:
+        self.failures = {name: list(errors) for name, errors in (failures or {}).items()}
+        self.committed = committed
+        self.records: list[str] = []
+        self.producers = 0
 
-    def _event(self, name: str) -> None:
+    def step(self, name: str) -> None:
         if self.failures.get(name):
             raise self.failures[name].pop(0)
-        self.events.append(name)
 
-    async def send(self, topic: str, **_: object) -> asyncio.Future[None]:
+    def owned(self) -> Owned:
+        return Owned(FRAMES, Producer(self), self.committed, WeldBook((), 0.0))
+
+    async def renew(self, owned: Owned) -> int | None:
+        owned.producer = Producer(self)
+        self.step("renew")
+        return self.committed
+
+
+class Producer:
+    """Nothing of a transaction is seen before its end."""
+
+    def __init__(self, broker: Broker) -> None:
+        broker.producers += 1
+        self.broker = broker
+        self.sent: list[str] = []
+        self.upto = 0
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def begin_transaction(self) -> None:
+        self.sent = []
+
+    async def send(self, topic: str, **_: Any) -> asyncio.Future[None]:
         delivery: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def arrive() -> None:
-            try:
-                self._event(topic)
-            except Exception as error:  # noqa: BLE001
-                delivery.set_exception(error)
-            else:
-                delivery.set_result(None)
-
-        asyncio.get_running_loop().call_soon(arrive)
+        try:
+            self.broker.step("send")
+        except Exception as error:  # noqa: BLE001
+            delivery.set_exception(error)
+        else:
+            self.sent.append(topic)
+            delivery.set_result(None)
         return delivery
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        assert offsets == OFFSETS
-        self._event("commit")
+    async def send_offsets_to_transaction(self, offsets: Mapping[TopicPartition, int], group_id: str) -> None:
+        assert group_id == "group"
+        self.broker.step("offsets")
+        self.upto = offsets[FRAMES]
+
+    async def commit_transaction(self) -> None:
+        self.broker.step("commit")
+        self.broker.records += self.sent
+        self.broker.committed = self.upto
+        self.broker.step("answer")
 
 
-async def publish(kafka: Kafka) -> InferenceMetrics:
+async def publish(broker: Broker, owned: Owned) -> tuple[bool, InferenceMetrics]:
     metrics = InferenceMetrics(CollectorRegistry())
-    retry = RetryPolicy(attempts=3, base_seconds=0)
-    sink = AtLeastOnceSink(kafka, kafka, metrics, random.Random(0), retry)  # type: ignore[arg-type]
-    await sink.publish([OutRecord("a", b"k", b"v"), OutRecord("b", b"k", b"v")], OFFSETS)
-    return metrics
+    sink = TransactionalSink("group", broker, metrics, random.Random(0), RetryPolicy(attempts=4, base_seconds=0))  # type: ignore[arg-type]
+    return await sink.publish(owned, OUTPUTS, 7), metrics
 
 
-async def test_commits_after_all_outputs_arrived() -> None:
-    kafka = Kafka()
-    await publish(kafka)
-    assert kafka.events == ["a", "b", "commit"]
+async def test_outputs_and_offset_are_committed_together() -> None:
+    broker = Broker()
+    owned = broker.owned()
+    published, _ = await publish(broker, owned)
+    assert published
+    assert (broker.records, broker.committed, owned.next) == (["a", "b"], 7, 7)
 
 
-async def test_only_what_failed_is_sent_again() -> None:
-    kafka = Kafka({"a": [KafkaConnectionError(), KafkaTimeoutError()], "commit": [KafkaConnectionError()]})
-    await publish(kafka)
-    assert kafka.events == ["b", "a", "commit"]
+@pytest.mark.parametrize("step", ["send", "offsets", "commit", "answer"])
+@pytest.mark.parametrize("error", [KafkaConnectionError, KafkaTimeoutError, AssertionError])
+async def test_a_transaction_that_fails_anywhere_is_seen_once(step: str, error: type[Exception]) -> None:
+    broker = Broker({step: [error()], "renew": [KafkaConnectionError()]})
+    owned = broker.owned()
+    published, metrics = await publish(broker, owned)
+    assert published
+    assert (broker.records, broker.committed, owned.next) == (["a", "b"], 7, 7)
+    assert broker.producers == 3
+    assert metrics.retries.labels("transaction")._value.get() == 1
 
 
-async def test_nothing_is_committed_if_an_output_never_arrives() -> None:
-    kafka = Kafka({"b": [KafkaConnectionError() for _ in range(3)]})
-    with pytest.raises(KafkaConnectionError):
-        await publish(kafka)
-    assert kafka.events == ["a"]
+async def test_a_fenced_owner_publishes_nothing_more() -> None:
+    broker = Broker({"offsets": [ProducerFenced()]})
+    owned = broker.owned()
+    published, metrics = await publish(broker, owned)
+    assert (published, owned.lost, broker.records) == (False, True, [])
+    assert metrics.fenced._value.get() == 1
+    assert not (await publish(broker, owned))[0]
+    assert broker.records == []
 
 
-async def test_errors_for_good_are_raised_at_once() -> None:
-    kafka = Kafka({"a": [ProducerFenced()], "b": [KafkaConnectionError()]})
-    with pytest.raises(ProducerFenced):
-        await publish(kafka)
-    assert "commit" not in kafka.events
+async def test_who_finds_that_another_went_on_gives_up() -> None:
+    broker = Broker({"send": [KafkaConnectionError()]})
+    owned = broker.owned()
+    broker.committed = 5
+    published, _ = await publish(broker, owned)
+    assert (published, owned.lost, broker.records) == (False, True, [])
 
 
-async def test_an_output_too_large_for_its_topic_is_counted_and_passed_over() -> None:
-    kafka = Kafka({"a": [MessageSizeTooLargeError()]})
-    metrics = await publish(kafka)
-    assert kafka.events == ["b", "commit"]
-    assert metrics.outputs_refused._value.get() == 1
-
-
-async def test_a_lost_partition_does_not_stop_the_stream() -> None:
-    metrics = await publish(Kafka({"commit": [CommitFailedError()]}))
-    assert metrics.retries.labels("lost_partition")._value.get() == 1
+async def test_what_is_forbidden_is_not_tried_again() -> None:
+    broker = Broker({"send": [TopicAuthorizationFailedError()]})
+    with pytest.raises(TopicAuthorizationFailedError):
+        await publish(broker, broker.owned())
+    assert broker.producers == 1

@@ -1,5 +1,4 @@
 import asyncio
-import gc
 import weakref
 from pathlib import Path
 
@@ -14,43 +13,72 @@ def load(folder: Path, number: int) -> ModelSession:
     return SessionLoader(1, (16, 16)).load(*write_model(folder, number))
 
 
-async def test_an_empty_slot_lends_nothing() -> None:
-    with pytest.raises(RuntimeError, match="no model"), SessionSlot().lease(["weld"]):
-        pass
+def make_slot(limit: int = 4, needed: set[int] | None = None) -> SessionSlot:
+    return SessionSlot(limit, lambda: needed or set())
 
 
 async def test_filled_waits_for_the_first_model(tmp_path: Path) -> None:
-    slot = SessionSlot()
+    slot = make_slot()
     waiting = asyncio.create_task(slot.filled())
     await asyncio.sleep(0)
     assert not waiting.done()
-    await slot.swap(load(tmp_path, 1))
+    slot.swap(load(tmp_path, 1))
     await waiting
     assert slot.current is not None
     assert slot.current.version.model.version == 1
 
 
 async def test_a_batch_keeps_the_session_it_began_with(tmp_path: Path) -> None:
-    slot = SessionSlot()
-    await slot.swap(load(tmp_path, 1))
-    with slot.lease(["a", "b"]) as before:
-        swapping = asyncio.ensure_future(slot.swap(load(tmp_path, 2)))
-        await asyncio.sleep(0)
-        with slot.lease(["a"]) as after:
-            assert after["a"].version.model.version == 2
-        assert not swapping.done()
-        assert {serving.session.version.model.version for serving in before.values()} == {1}
-    await swapping
+    slot = make_slot()
+    slot.swap(load(tmp_path, 1))
+    with slot.lease([1]) as before:
+        slot.swap(load(tmp_path, 2))
+        retired = asyncio.create_task(slot.retired())
+        await asyncio.sleep(0.01)
+        assert not retired.done()
+        assert before[1].session.version.model.version == 1
+        with slot.lease([2]) as after:
+            assert after[2].version.model.version == 2
+    await retired
     with pytest.raises(RuntimeError, match="freed"):
-        _ = before["a"].session
+        _ = before[1].session
 
 
 async def test_a_replaced_session_is_gone(tmp_path: Path) -> None:
-    slot = SessionSlot()
+    slot = make_slot()
     session = load(tmp_path, 1)
     gone = weakref.ref(session)
-    await slot.swap(session)
+    slot.swap(session)
     del session
-    await slot.swap(load(tmp_path, 2))
-    gc.collect()
+    slot.swap(load(tmp_path, 2))
+    await slot.retired()
     assert gone() is None
+
+
+async def test_a_version_that_welds_need_stays_until_they_end(tmp_path: Path) -> None:
+    needed = {1}
+    slot = make_slot(needed=needed)
+    slot.swap(load(tmp_path, 1))
+    slot.swap(load(tmp_path, 2))
+    assert set(slot.live) == {1, 2}
+    with slot.lease([1, 2, 1]) as live:
+        assert {number: serving.session.version.model.version for number, serving in live.items()} == {1: 1, 2: 2}
+    needed.clear()
+    slot.tidy()
+    await slot.retired()
+    assert set(slot.live) == {2}
+    with pytest.raises(KeyError), slot.lease([1]):
+        pass
+
+
+async def test_a_slot_has_room_for_so_many_and_returns_to_one_it_has(tmp_path: Path) -> None:
+    slot = make_slot(limit=2, needed={1, 2})
+    slot.swap(load(tmp_path, 1))
+    assert slot.has_room
+    slot.swap(load(tmp_path, 2))
+    assert not slot.has_room
+    first = slot.live[1]
+    assert slot.swap_to_live(1)
+    assert slot.current is first
+    assert not slot.swap_to_live(3)
+    assert slot.current is first

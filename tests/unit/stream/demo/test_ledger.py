@@ -20,6 +20,7 @@ from schemas import (
     RecordPosition,
     ReleaseKind,
 )
+from schemas.judgements import ChainLink
 from stream.codec import encode_raster
 from stream.demo.ledger import Ledger, Published
 from stream.demo.report import EXAM_END, build_report, exam_start, shortcomings, write_report
@@ -45,6 +46,8 @@ def judgement(frame_id: str, *, version: int = 1, at: float = 0.0, latency: floa
         pixels_sha256="0" * 64,
         model=ModelRef(name="weld", version=version, digest="1" * 64),
         preprocessing="standard-1",
+        thresholds={},
+        chain=ChainLink(pass_id="f", sequence=0, previous=None),
         judged_at=START + timedelta(seconds=at),
         mask=encode_raster(mask_of(0), MediaType.PNG),
         classes=ClassTable().codes,

@@ -1,0 +1,157 @@
+"""Judges retained frames again and tells whether the same comes out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from aiokafka.structs import TopicPartition
+
+from inference.session import ModelSession, SessionLoader
+from inference.settings import FlaggingSettings
+from inference.verdict import Verdict, conclude
+from memory.artifacts import ArtifactStore
+from memory.registry import ModelRegistry
+from schemas.judgements import Judgement, RecordPosition
+from schemas.settings import KafkaSettings, RegistrySettings
+from stream.broker import make_consumer
+from stream.clients import Consumer
+from stream.codec import DecodedFrame, FrameLimits, decode_frame, decode_raster
+from stream.preprocessing import VERSION, pad_to_multiple, prepare
+from stream.records import InRecord
+
+_POLL_MS = 200
+
+
+class Frames:
+    """Fetches single frames from where their judgements say that they lie. Use as an async context manager.
+
+    Parameters
+    ----------
+    kafka : KafkaSettings
+        Where.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._limits = FrameLimits()
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+        self._consumer: Consumer = make_consumer(self._kafka, client_id="weldstream-verify")
+        await self._consumer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+
+    async def fetch(self, source: RecordPosition) -> DecodedFrame | None:
+        """Return a frame, None if it is no longer retained.
+
+        Raises
+        ------
+        BadRecordError
+            If what lies there is no frame.
+        """
+        partition = TopicPartition(source.topic, source.partition)
+        self._consumer.assign([partition])
+        end = (await self._consumer.end_offsets([partition]))[partition]
+        if source.offset >= end:
+            return None
+        self._consumer.seek(partition, source.offset)
+        while await self._consumer.position(partition) < end:
+            records = (await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=1)).get(partition, ())
+            for record in records:
+                return self._decode(record) if record.offset == source.offset else None
+        return None
+
+    def _decode(self, record: InRecord) -> DecodedFrame:
+        return decode_frame(record, self._limits)
+
+
+class Models:
+    """Loads versions of the registry, one at a time. Blocking.
+
+    Parameters
+    ----------
+    registry : RegistrySettings
+        Where.
+    cache : Path
+        Folder of verified copies.
+    """
+
+    def __init__(self, registry: RegistrySettings, cache: Path) -> None:
+        self._registry = ModelRegistry(registry.uri, registry.model_name, registry.options)
+        self._artifacts = ArtifactStore(registry.uri, registry.options, cache_dir=cache)
+        self._loader = SessionLoader(1, (256, 256))
+        self._loaded: dict[int, ModelSession] = {}
+
+    def session(self, number: int) -> ModelSession:
+        """Return a version's session.
+
+        Raises
+        ------
+        WeldstreamError
+            If there is no such version, or it cannot be loaded.
+        """
+        if number not in self._loaded:
+            version = self._registry.get(number)
+            graph, weights = self._artifacts.open_local(version.graph), self._artifacts.open_local(version.weights)
+            self._loaded = {number: self._loader.load(version, graph, weights)}
+        return self._loaded[number]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rejudged:
+    """What a version makes of a frame now.
+
+    Attributes
+    ----------
+    mask : (H, W) uint8
+        Classes.
+    verdict : Verdict
+        What is concluded of it.
+    """
+
+    mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+    verdict: Verdict
+
+
+def rejudge(frame: DecodedFrame, session: ModelSession, thresholds: FlaggingSettings) -> Rejudged:
+    """Judge a frame as the service does, by itself in a model run. Blocking."""
+    images, (rows, columns) = pad_to_multiple(prepare(frame.pixels)[None], session.version.size_multiple)
+    outputs = session.run(images)
+    mask = outputs.mask[0, :rows, :columns]
+    own = mask, outputs.confidence[0, :rows, :columns], outputs.entropy[0, :rows, :columns]
+    return Rejudged(mask, conclude(frame.frame, own, session.version.classes, thresholds))
+
+
+def thresholds_of(judgement: Judgement) -> FlaggingSettings:
+    """Return the settings that a judgement was read with."""
+    return FlaggingSettings.model_validate(judgement.thresholds)
+
+
+def differences(judgement: Judgement, frame: DecodedFrame, session: ModelSession) -> list[str]:
+    """Judge a frame again with the version that judged it, and name what differs from what was published.
+
+    Bit for bit: on the same kind of processor, with the same onnxruntime, and
+    frames that were judged alone (``serving.max_run`` 1) nothing differs.
+    """
+    if frame.sha256 != judgement.pixels_sha256:
+        return ["pixels_sha256"]
+    if judgement.model.digest != session.version.model.digest:
+        return ["model.digest"]
+    if judgement.preprocessing != VERSION:
+        return ["preprocessing"]
+    again = rejudge(frame, session, thresholds_of(judgement))
+    found = []
+    if not np.array_equal(again.mask, decode_raster(judgement.mask, FrameLimits())):
+        found.append("mask")
+    if again.verdict.indications != judgement.indications:
+        found.append("indications")
+    if again.verdict.uncertainty != judgement.uncertainty:
+        found.append("uncertainty")
+    if again.verdict.flagged != judgement.flagged:
+        found.append("flagged")
+    return found
