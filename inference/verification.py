@@ -35,10 +35,12 @@ class Frames:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._limits = FrameLimits()
+        self._consumer: Consumer
 
     async def __aenter__(self) -> Self:
         """Connect."""
-        self._consumer: Consumer = make_consumer(self._kafka, client_id="weldstream-verify")
+        consumer: Consumer = make_consumer(self._kafka, client_id="weldstream-verify")
+        self._consumer = consumer
         await self._consumer.start()
         return self
 

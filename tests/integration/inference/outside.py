@@ -19,6 +19,7 @@ from schemas.topics import ALERTS, DEAD_LETTERS, FRAMES, JUDGEMENTS, MODEL_RELEA
 from stream.broker import make_consumer, make_producer, send, send_and_wait
 from stream.codec import decode_event, encode_event, encode_frame
 from stream.dead_letters import DeadLetter, read_dead_letter
+from stream.ledger import Entry
 from stream.records import InRecord, OutRecord
 from stream.topics import ensure_topics
 from tests.unit.inference.tiny import NOW, graph_bytes, make_frame, make_version, scan, tiny_weights
@@ -113,6 +114,10 @@ class Outside:
 
     def judgements(self) -> list[Judgement]:
         return [decode_event(record, JUDGEMENTS, Judgement) for record in self.records[JUDGEMENTS.name]]
+
+    def entries(self) -> list[Entry]:
+        records = self.records[JUDGEMENTS.name]
+        return [Entry.of(decode_event(r, JUDGEMENTS, Judgement), r.value) for r in records if r.value is not None]
 
     def dead_letters(self) -> list[DeadLetter]:
         return [read_dead_letter(record) for record in self.records[DEAD_LETTERS.name]]

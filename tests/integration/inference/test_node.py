@@ -7,9 +7,11 @@ from safetensors.numpy import save
 from inference.node import InferenceNode
 from inference.settings import InferenceSettings
 from schemas.events import DefectAlert
+from schemas.judgements import Judgement
 from schemas.labels import ReviewRequest
 from schemas.topics import ALERTS, DEAD_LETTERS, FRAMES, JUDGEMENTS, MODEL_RELEASES, REVIEW_REQUESTS
 from stream.codec import FrameLimits, decode_event, decode_raster, encode_frame
+from stream.ledger import check_pass, passes
 from stream.records import OutRecord
 from tests.integration.inference.conftest import running
 from tests.integration.inference.outside import Outside, eventually
@@ -112,9 +114,21 @@ async def test_random_records_never_stop_the_stream(settings: InferenceSettings,
     await outside.assert_judged_once()
 
 
+def with_serving(settings: InferenceSettings, **changes: object) -> InferenceSettings:
+    return settings.model_copy(update={"serving": settings.serving.model_copy(update=changes)})
+
+
+def assert_each_version_answered_as_itself(settings: InferenceSettings, judgements: list[Judgement]) -> None:
+    for judgement in judgements:
+        version = judgement.model.version
+        value = 1 if version == 1 else 1 + version % 5
+        assert {i.code for i in judgement.indications} == {settings.classes[value].code}
+
+
 async def test_swaps_under_load_lose_nothing_and_judge_nothing_twice(
     settings: InferenceSettings, outside: Outside
 ) -> None:
+    settings = with_serving(settings, swap="immediate")
     await outside.release(1, defect=1)
 
     async def acquire() -> None:
@@ -133,11 +147,40 @@ async def test_swaps_under_load_lose_nothing_and_judge_nothing_twice(
     await outside.assert_judged_once()
     judgements = outside.judgements()
     assert len({j.model.version for j in judgements}) > 3
-    for judgement in judgements:
-        version = judgement.model.version
-        value = 1 if version == 1 else 1 + version % 5
-        assert {i.code for i in judgement.indications} == {settings.classes[value].code}
+    assert_each_version_answered_as_itself(settings, judgements)
     assert node.metrics.swap_seconds.collect()[0].samples[-2].value > 0
+
+
+async def test_a_weld_is_judged_by_one_version_however_many_are_released_meanwhile(
+    settings: InferenceSettings, outside: Outside
+) -> None:
+    settings = with_serving(settings, weld_idle_seconds=2.0)
+    await outside.release(1, defect=1)
+
+    async def acquire() -> None:
+        # Three welds at a time, of 20 frames each.
+        for number in range(360):
+            await outside.publish(number, f"weld-{number // 60}-{number % 3}")
+            await asyncio.sleep(0.02)
+
+    async with running(settings) as node:
+        acquisition = asyncio.create_task(acquire())
+        for version in range(2, 8):
+            await outside.until(JUDGEMENTS, 45 * version)
+            await outside.release(version, defect=1 + version % 5)
+        await acquisition
+        await outside.until(JUDGEMENTS, 360)
+        await eventually(lambda: len(node.slot.live) == 1)
+    await outside.assert_judged_once()
+    judgements = outside.judgements()
+    assert_each_version_answered_as_itself(settings, judgements)
+    versions: dict[str, set[int]] = {}
+    for judgement in judgements:
+        versions.setdefault(judgement.weld_id, set()).add(judgement.model.version)
+    assert all(len(of_weld) == 1 for of_weld in versions.values()), versions
+    assert len(set().union(*versions.values())) > 2
+    for own in passes(outside.entries()).values():
+        assert check_pass(own) == []
 
 
 @pytest.mark.parametrize("fault", ["digest", "missing", "graph", "weights", "preprocessing", "classes", "unreadable"])

@@ -23,7 +23,7 @@ from learner.trainer import TrainerConfig
 from memory.registry import ModelRegistry
 from schemas.events import ModelReleased
 from schemas.frames import Frame, PixelSpacing, Probe, View
-from schemas.judgements import Judgement, ModelRef, RecordPosition
+from schemas.judgements import ChainLink, Judgement, ModelRef, RecordPosition
 from schemas.labels import LabelledFrame
 from schemas.settings import HttpSettings, KafkaSettings, RedisSettings, RegistrySettings
 from schemas.topics import DEAD_LETTERS, LABELS, MODEL_RELEASES
@@ -111,6 +111,8 @@ def blind_judgement(number: int, model: ModelRef) -> Judgement:
         pixels_sha256="0" * 64,
         model=model,
         preprocessing=VERSION,
+        thresholds={},
+        chain=ChainLink(pass_id=own.frame_id, sequence=0, previous=None),
         judged_at=NOW,
         mask=encode_raster(np.zeros((SIZE, SIZE), np.uint8)),
         classes=CODES,
