@@ -37,6 +37,7 @@ from schemas.topics import FRAMES, JUDGEMENTS, TOPICS, WELD_STATES
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
+from stream.crash_points import CrashPoints
 from stream.http import HttpServer, make_app
 from stream.records import InRecord
 from stream.topics import ensure_topics
@@ -222,6 +223,7 @@ class InferenceNode:
             monotonic=time.monotonic,
         )
         self._books = lambda: ownership.books
+        crash = CrashPoints(settings.crash_at)
         service = InferenceService(
             classes=settings.classes,
             limits=FrameLimits(
@@ -238,7 +240,8 @@ class InferenceNode:
             consumer=consumer,
             slot=self.slot,
             service=service,
-            sink=TransactionalSink(group, ownership, self.metrics, self._rng),
+            sink=TransactionalSink(group, ownership, self.metrics, self._rng, crash=crash),
+            crash=crash,
             ownership=ownership,
             immediate=settings.serving.swap == "immediate",
             partitions=self.partitions,

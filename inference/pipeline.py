@@ -21,6 +21,7 @@ from inference.sink import PATIENT, Sink
 from inference.slot import SessionSlot
 from inference.welds import OpenWeld
 from stream.clients import Consumer
+from stream.crash_points import CrashPoints
 from stream.records import InRecord, OutRecord
 
 _log = logging.getLogger(__name__)
@@ -81,6 +82,8 @@ class FramePipeline:
         Threads that decode and encode; the one thread that runs models.
     max_batch, max_run : int
         Most frames in a batch, and in one model run.
+    crash : CrashPoints
+        Places: fetched, computed, concluded.
     immediate : bool
         Whether a swap takes effect for welds in progress too.
     rng : random.Random
@@ -104,6 +107,7 @@ class FramePipeline:
         compute_thread: Executor,
         max_batch: int,
         max_run: int,
+        crash: CrashPoints,
         immediate: bool,
         rng: random.Random,
         monotonic: Callable[[], float] = time.monotonic,
@@ -120,6 +124,7 @@ class FramePipeline:
         self._compute_thread = compute_thread
         self._max_batch = max_batch
         self._max_run = max_run
+        self._crash = crash
         self._immediate = immediate
         self._rng = rng
         self._monotonic = monotonic
@@ -166,6 +171,7 @@ class FramePipeline:
             records, parts = await self._fetch(await self._partitions.room())
             if not records:
                 continue
+            self._crash.reach("fetched")
             reads = (loop.run_in_executor(self._helpers, self._service.read, record) for record in records)
             await self._fetched.put(_Fetched(list(await asyncio.gather(*reads)), parts))
         await self._fetched.put(None)
@@ -220,6 +226,7 @@ class FramePipeline:
                 outcomes, sizes = await loop.run_in_executor(
                     self._compute_thread, compute, batch.items, serving_of, self._max_run
                 )
+            self._crash.reach("computed")
             for size in sizes:
                 self._metrics.batch_size.observe(size)
             await self._computed.put(_Computed(outcomes, batch.parts, welds))
@@ -245,6 +252,7 @@ class FramePipeline:
         loop = asyncio.get_running_loop()
         while (batch := await self._computed.get()) is not None:
             outputs = await loop.run_in_executor(self._helpers, self._service.conclude, batch.outcomes, batch.welds)
+            self._crash.reach("concluded")
             await asyncio.gather(*(self._publish(part, outputs) for part in batch.parts))
             await self._partitions.remove(len(batch.outcomes))
 

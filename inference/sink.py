@@ -19,6 +19,7 @@ from inference.metrics import InferenceMetrics
 from inference.ownership import Owned, Ownership
 from schemas.errors import ServiceUnavailableError
 from stream.broker import send
+from stream.crash_points import CrashPoints
 from stream.records import OutRecord
 from stream.retry import RetryPolicy
 
@@ -78,6 +79,8 @@ class TransactionalSink:
         Counts what is tried again, and what was fenced.
     rng : random.Random
         Jitter of the retries.
+    crash : CrashPoints
+        Places: sent, offsets_sent, committed.
     retry : RetryPolicy
         For brokers that do not answer.
     """
@@ -88,12 +91,15 @@ class TransactionalSink:
         ownership: Ownership,
         metrics: InferenceMetrics,
         rng: random.Random,
+        *,
+        crash: CrashPoints,
         retry: RetryPolicy = PATIENT,
     ) -> None:
         self._group = group
         self._ownership = ownership
         self._metrics = metrics
         self._rng = rng
+        self._crash = crash
         self._retry = retry
 
     async def publish(self, owned: Owned, outputs: Sequence[OutRecord], upto: int) -> bool:
@@ -133,8 +139,11 @@ class TransactionalSink:
         await producer.begin_transaction()
         deliveries = [await send(producer, record) for record in outputs]
         await asyncio.gather(*deliveries)
+        self._crash.reach("sent")
         await producer.send_offsets_to_transaction({owned.partition: upto}, self._group)
+        self._crash.reach("offsets_sent")
         await producer.commit_transaction()
+        self._crash.reach("committed")
 
     def _fenced(self, owned: Owned) -> bool:
         owned.lost = True

@@ -30,6 +30,11 @@ class ProcessSettings(BaseSettings):
         frozen=True,
     )
 
+    crash_at: str = Field(
+        "",
+        description="For tests of faults: name:n ends the process with SIGKILL when it comes there for the n-th time.",
+    )
+
 
 class KafkaSettings(Section):
     """Where Kafka is and how to speak to it."""

@@ -20,9 +20,13 @@ from stream.local.redis import RedisServer
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
-MARKED_FOLDERS = {"integration", "e2e"}
+MARKED_FOLDERS = {"integration", "e2e", "faults"}
 # Says where fetched things are, nothing about how the product behaves.
 KEPT_VARIABLES = {"WELDSTREAM_CACHE_DIR"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults-results", help="Where tests/faults write what they found.")
 
 
 def pytest_configure() -> None:

@@ -122,14 +122,17 @@ class Outside:
     def dead_letters(self) -> list[DeadLetter]:
         return [read_dead_letter(record) for record in self.records[DEAD_LETTERS.name]]
 
-    async def assert_judged_once(self) -> None:
-        """Read every topic to its end first: what is there twice may come late."""
+    async def read_all(self) -> None:
+        """Read every topic to its end: what is there twice may come late."""
         partitions = self.consumer.assignment()
         ends = await self.consumer.end_offsets(partitions)
         async with asyncio.timeout(60), self.arrived:
             for partition, end in ends.items():
                 while await self.consumer.position(partition) < end:
                     await self.arrived.wait()
+
+    async def assert_judged_once(self) -> None:
+        await self.read_all()
         judged = Counter(judgement.frame_id for judgement in self.judgements())
         assert judged == Counter(self.published)
 

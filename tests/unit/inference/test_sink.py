@@ -12,6 +12,7 @@ from inference.metrics import InferenceMetrics
 from inference.ownership import Owned
 from inference.sink import TransactionalSink
 from inference.welds import WeldBook
+from stream.crash_points import CrashPoints
 from stream.records import OutRecord
 from stream.retry import RetryPolicy
 
@@ -82,7 +83,8 @@ class Producer:
 
 async def publish(broker: Broker, owned: Owned) -> tuple[bool, InferenceMetrics]:
     metrics = InferenceMetrics(CollectorRegistry())
-    sink = TransactionalSink("group", broker, metrics, random.Random(0), RetryPolicy(attempts=4, base_seconds=0))  # type: ignore[arg-type]
+    retry = RetryPolicy(attempts=4, base_seconds=0)
+    sink = TransactionalSink("group", broker, metrics, random.Random(0), crash=CrashPoints(), retry=retry)  # type: ignore[arg-type]
     return await sink.publish(owned, OUTPUTS, 7), metrics
 
 
