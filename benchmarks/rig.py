@@ -23,11 +23,11 @@ from stream.sources import SourceFrame
 SOURCE = "/weldstream/benchmarks"
 
 
-def frames(count: int, prefix: str) -> Iterator[SourceFrame]:
-    """Yield simulated frames of one domain under ids of their own."""
+def frames(count: int, prefix: str, weld_frames: int = 24) -> Iterator[SourceFrame]:
+    """Yield simulated frames of one domain under ids of their own, weld after weld."""
     weld = 0
     while count > 0:
-        part = min(count, 24)
+        part = min(count, weld_frames)
         yield from simulate_weld(DOMAINS[0], seed=(11, weld), frames=part, weld_id=f"{prefix}-{weld}")
         weld += 1
         count -= part

@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, measured
 from benchmarks.release import state_to_announcement
 from benchmarks.rig import Rig, connected, frames, now
 from benchmarks.step import draw_cost
-from benchmarks.swaps import memory_over_swaps, swaps_under_load
+from benchmarks.swaps import WELD_IDLE_SECONDS, memory_over_swaps, swaps_under_load
 from inference.session import ModelSession, SessionLoader
 from learner.export import export_graph, export_weights
 from learner.model import ModelConfig, Segmenter
@@ -96,7 +96,8 @@ async def measure() -> list[Figure]:
             versions = await asyncio.to_thread(publish_versions, registry, artifacts, VERSIONS)
             async with connected(stack, registry) as rig:
                 await rig.release(versions[0].model.version)
-                service = stack.start_service("inference", "inference.app")
+                idle = {"WELDSTREAM_SERVING__WELD_IDLE_SECONDS": str(WELD_IDLE_SECONDS)}
+                service = stack.start_service("inference", "inference.app", idle)
                 await asyncio.to_thread(service.wait_ready)
                 figures = await throughput(rig, artifacts, versions[0])
                 figures += await swaps_under_load(rig, versions)

@@ -17,13 +17,17 @@ SWAPS_UNDER_LOAD = 100
 """At one each two seconds, about 1200 judgements on either side: a dozen of them lie beyond the p99."""
 SECONDS_BETWEEN_SWAPS = 2.0
 SWAP_WINDOW_SECONDS = 1.0
+WELD_FRAMES = 3
+"""Frames of a weld: a new version judges the welds that begin after it, here one each quarter of a second."""
+WELD_IDLE_SECONDS = 1.0
+"""After which the service takes a weld for ended, and may forget the version that judged it."""
 SWAPS_FOR_MEMORY = 100
 
 
 async def swaps_under_load(rig: Rig, versions: Sequence[ModelVersion]) -> list[Figure]:
     """Swap while frames stream and compare the latency around swaps with the time between."""
     seconds = WARM_UP_SECONDS + SWAPS_UNDER_LOAD * SECONDS_BETWEEN_SWAPS
-    scans = list(frames(int(seconds * LOAD), "swaps"))
+    scans = list(frames(int(seconds * LOAD), "swaps", WELD_FRAMES))
     first = len(rig.answers.judgements)
     sending = asyncio.create_task(rig.publish(scans, rate=LOAD))
     await rig.answers.until(first + int(WARM_UP_SECONDS * LOAD))
@@ -42,7 +46,7 @@ async def swaps_under_load(rig: Rig, versions: Sequence[ModelVersion]) -> list[F
     steady, during = _by_window(timed, [at for _, at in announced])
     waits = [_wait(timed, target, at) for target, at in announced]
     ratio = float(np.percentile(during, 99) / np.percentile(steady, 99))
-    method = f"{SWAPS_UNDER_LOAD} swaps, one each {SECONDS_BETWEEN_SWAPS:g} s, at {LOAD:g} frames/s on the real broker"
+    method = f"{SWAPS_UNDER_LOAD} swaps, one each {SECONDS_BETWEEN_SWAPS:g} s, at {LOAD:g} frames/s on the real broker, a weld each {WELD_FRAMES} frames"
     latency = (
         f"{method}; {len(during)} judgements within {SWAP_WINDOW_SECONDS:g} s of an announcement, {len(steady)} others"
     )
