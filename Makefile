@@ -13,10 +13,10 @@ STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/p
 BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
 remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
 
-.PHONY: help setup demo up test check fix docs bench lock clean
+.PHONY: help setup demo up test test-faults check fix docs bench lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Install everything the project needs, once
 
@@ -48,6 +48,9 @@ up: setup ## Run Kafka, Redis, inference and learner until stopped; data is kept
 
 test: setup ## Run all tests, those against the real Kafka and Redis included
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-faults: setup ## Break the services on the real broker and write what came of it; part of make test too
+	@$(BIN)/python -m pytest tests/faults --faults-results benchmarks/results/faults.json $(ARGS)
 
 check: setup ## Formatter, linter, types, import rules, generated docs; changes nothing
 	@$(BIN)/ruff format --check .

@@ -46,7 +46,10 @@ async def swaps_under_load(rig: Rig, versions: Sequence[ModelVersion]) -> list[F
     steady, during = _by_window(timed, [at for _, at in announced])
     waits = [_wait(timed, target, at) for target, at in announced]
     ratio = float(np.percentile(during, 99) / np.percentile(steady, 99))
-    method = f"{SWAPS_UNDER_LOAD} swaps, one each {SECONDS_BETWEEN_SWAPS:g} s, at {LOAD:g} frames/s on the real broker, a weld each {WELD_FRAMES} frames"
+    method = (
+        f"{SWAPS_UNDER_LOAD} swaps, one each {SECONDS_BETWEEN_SWAPS:g} s, at {LOAD:g} frames/s on the real broker, "
+        f"a weld each {WELD_FRAMES} frames"
+    )
     latency = (
         f"{method}; {len(during)} judgements within {SWAP_WINDOW_SECONDS:g} s of an announcement, {len(steady)} others"
     )
