@@ -6,6 +6,7 @@
 import sys
 from pathlib import Path
 
+from benchmarks import guarantees
 from benchmarks.page import page
 from inference.settings import InferenceSettings
 from learner.settings import LearnerSettings
@@ -27,7 +28,9 @@ def with_table(readme: str) -> str:
 def documents(root: Path) -> dict[Path, str]:
     """Return every generated file with its content."""
     wanted = {root / "docs" / name: text for name, text in wire_documents().items()}
-    wanted[root / "docs" / "benchmarks.md"] = page(root / "benchmarks" / "results")
+    results = root / "benchmarks" / "results"
+    wanted[root / "docs" / "benchmarks.md"] = page(results)
+    wanted[root / "docs" / "guarantees.md"] = guarantees.page(results)
     readme = root / "README.md"
     return wanted | {readme: with_table(readme.read_text("utf-8"))}
 

@@ -109,7 +109,12 @@ def make_admin(kafka: KafkaSettings, *, client_id: str = "weldstream-admin") -> 
 
 
 def make_broker(kafka: KafkaSettings, *, client_id: str = "weldstream") -> KafkaBroker:
-    """Build a FastStream broker for topics whose records are all our own announcements."""
+    """Build a FastStream broker for topics whose records are all our own announcements.
+
+    Its subscribers must ask for ``isolation_level="read_committed"``: what
+    inference publishes is part of transactions, and FastStream's default
+    shows those too that were taken back.
+    """
     return KafkaBroker(
         kafka.bootstrap_servers.split(","),
         client_id=client_id,

@@ -1,6 +1,7 @@
 """Reads everything the services publish and keeps the run's books; answers review requests on the way."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import numpy as np
 from aiokafka.structs import RecordMetadata
@@ -47,23 +48,26 @@ def subscribe(
     def note(judgement: Judgement, role: str) -> None:
         ledger.judge(judgement, np.asarray(decode_raster(judgement.mask, limits), dtype=np.uint8), role)
 
-    @broker.subscriber(kafka.topic(JUDGEMENTS), auto_offset_reset="earliest")
+    # What was taken back is not to be seen.
+    subscribe = partial(broker.subscriber, auto_offset_reset="earliest", isolation_level="read_committed")
+
+    @subscribe(kafka.topic(JUDGEMENTS))
     async def served(judgement: Judgement) -> None:
         note(judgement, "served")
 
-    @broker.subscriber(shadow_topic, auto_offset_reset="earliest")
+    @subscribe(shadow_topic)
     async def frozen(judgement: Judgement) -> None:
         note(judgement, "frozen")
 
-    @broker.subscriber(kafka.topic(MODEL_RELEASES), auto_offset_reset="earliest")
+    @subscribe(kafka.topic(MODEL_RELEASES))
     async def released(announcement: ModelReleased) -> None:
         ledger.release(announcement)
 
-    @broker.subscriber(kafka.topic(ALERTS), auto_offset_reset="earliest")
+    @subscribe(kafka.topic(ALERTS))
     async def alerted(alert: DefectAlert) -> None:
         ledger.alerts[alert.name] += 1
 
-    @broker.subscriber(kafka.topic(REVIEW_REQUESTS), auto_offset_reset="earliest")
+    @subscribe(kafka.topic(REVIEW_REQUESTS))
     async def requested(request: ReviewRequest) -> None:
         if request.request_id in ledger.requested:
             return

@@ -11,15 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from safetensors.numpy import save
 
 from inference.settings import InferenceSettings
-from memory.registry import ModelRegistry
 from schemas.topics import DEAD_LETTERS, FRAMES, JUDGEMENTS
 from stream.records import OutRecord
 from tests.faults.report import FaultReport
 from tests.integration.inference.outside import Outside
-from tests.unit.inference.tiny import graph_bytes, make_version, tiny_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES_SENT = 150
@@ -52,19 +49,6 @@ def settings(settings: InferenceSettings) -> InferenceSettings:
     return settings.model_copy(update={"serving": settings.serving.model_copy(update={"max_batch": 4})})
 
 
-async def register(outside: Outside, number: int) -> None:
-    """Record a version where a restarted process finds it, and announce it."""
-    graph, weights = graph_bytes(), save(tiny_weights(1 + number % 5))
-    for blob in (graph, weights):
-        await asyncio.to_thread(outside.artifacts.put, blob)
-    version = make_version(number, graph, weights)
-    registry = ModelRegistry(outside.settings.registry.uri, outside.settings.registry.model_name)
-    fields = {name: getattr(version, name) for name in type(version).model_fields if name != "model"}
-    published = await asyncio.to_thread(lambda: registry.publish(**fields))
-    assert published.model.version == number
-    await outside.announce(published, number)
-
-
 async def acquire(outside: Outside, frames: int = FRAMES_SENT) -> None:
     """Publish frames of three welds at a time, ten of each."""
     for number in range(frames):
@@ -78,12 +62,12 @@ async def acquire(outside: Outside, frames: int = FRAMES_SENT) -> None:
 async def test_killed_at(
     settings: InferenceSettings, outside: Outside, faults: FaultReport, point: str, count: int
 ) -> None:
-    await register(outside, 1)
+    await outside.register(1, defect=1 + 1)
     acquisition = asyncio.create_task(acquire(outside))
     async with started(settings, f"{point}:{count}") as process, asyncio.timeout(60):
         assert await process.wait() == -signal.SIGKILL
     # Welds in progress must go on with the version that they began with, though another serves by now.
-    await register(outside, 2)
+    await outside.register(2, defect=1 + 2)
     await acquisition
     async with started(settings):
         await outside.until(JUDGEMENTS, FRAMES_SENT)
@@ -96,7 +80,7 @@ async def test_killed_at(
 async def test_stopped_in_order_again_and_again(
     settings: InferenceSettings, outside: Outside, faults: FaultReport
 ) -> None:
-    await register(outside, 1)
+    await outside.register(1, defect=1 + 1)
     acquisition = asyncio.create_task(acquire(outside))
     for stop_at in (20, 60, 100):
         async with started(settings) as process:
@@ -115,7 +99,7 @@ async def test_stopped_in_order_again_and_again(
 async def test_a_stalled_process_wakes_up_as_a_zombie(
     settings: InferenceSettings, outside: Outside, faults: FaultReport
 ) -> None:
-    await register(outside, 1)
+    await outside.register(1, defect=1 + 1)
     acquisition = asyncio.create_task(acquire(outside))
     async with started(settings) as zombie:
         await outside.until(JUDGEMENTS, 20)
@@ -136,13 +120,13 @@ async def test_a_stalled_process_wakes_up_as_a_zombie(
 async def test_nodes_join_and_leave_under_load(
     settings: InferenceSettings, outside: Outside, faults: FaultReport
 ) -> None:
-    await register(outside, 1)
+    await outside.register(1, defect=1 + 1)
     acquisition = asyncio.create_task(acquire(outside, 300))
     async with started(settings) as first:
         await outside.until(JUDGEMENTS, 20)
         async with started(settings) as second:
             await outside.until(JUDGEMENTS, 120)
-            await register(outside, 2)
+            await outside.register(2, defect=1 + 2)
             first.send_signal(signal.SIGTERM)
             async with asyncio.timeout(60):
                 assert await first.wait() == 0
@@ -160,7 +144,7 @@ async def test_nodes_join_and_leave_under_load(
 async def test_poison_in_the_middle_of_a_batch(
     settings: InferenceSettings, outside: Outside, faults: FaultReport
 ) -> None:
-    await register(outside, 1)
+    await outside.register(1, defect=1 + 1)
     poison = OutRecord(outside.kafka.topic(FRAMES), b"weld-0-0", b"no image", ())
     for number in range(60):
         await outside.publish(number, f"weld-{number // 30}-{number % 3}")

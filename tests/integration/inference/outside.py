@@ -13,6 +13,7 @@ from safetensors.numpy import save
 from inference.node import InferenceNode
 from inference.settings import InferenceSettings
 from memory.artifacts import ArtifactStore
+from memory.registry import ModelRegistry
 from schemas.events import Artifact, ModelReleased, ModelVersion, ReleaseKind
 from schemas.judgements import Judgement
 from schemas.topics import ALERTS, DEAD_LETTERS, FRAMES, JUDGEMENTS, MODEL_RELEASES, REVIEW_REQUESTS, Topic
@@ -102,6 +103,20 @@ class Outside:
         for blob in (graph, weights):
             await asyncio.to_thread(self.artifacts.put, blob)
         await self.announce(make_version(number, graph, weights), number)
+
+    async def register(
+        self, number: int, defect: int = 1, threshold: float = 3.0, *, sequence: int | None = None
+    ) -> None:
+        """Record a version where a restarted process finds it, and announce it."""
+        graph, weights = graph_bytes(), save(tiny_weights(defect, threshold))
+        for blob in (graph, weights):
+            await asyncio.to_thread(self.artifacts.put, blob)
+        version = make_version(number, graph, weights)
+        registry = ModelRegistry(self.settings.registry.uri, self.settings.registry.model_name)
+        fields = {name: getattr(version, name) for name in type(version).model_fields if name != "model"}
+        published = await asyncio.to_thread(lambda: registry.publish(**fields))
+        assert published.model.version == number
+        await self.announce(published, sequence or number)
 
     def stored(self, artifact: Artifact) -> Iterator[Path]:
         """Find the file in which the store keeps an artifact."""
