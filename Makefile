@@ -49,7 +49,7 @@ up: setup ## Run Kafka, Redis, inference and learner until stopped; data is kept
 test: setup ## Run all tests, those against the real Kafka and Redis included
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-faults: setup ## Break the services on the real broker and write what came of it; part of make test too
+test-faults: setup ## Break the services on the real broker, thoroughly, and write what came of it
 	@$(BIN)/python -m pytest tests/faults --faults-results benchmarks/results/faults.json $(ARGS)
 
 check: setup ## Formatter, linter, types, import rules, generated docs; changes nothing

@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-Version = Annotated[str, typer.Option(help="A model version, for example v12.")]
-
 
 def verify_command(
     weld: Annotated[str, typer.Argument(help="Weld id.")],

@@ -45,7 +45,6 @@ class InferenceMetrics:
         self.flagged = counter("flagged_total", "Review requests, by reason; one request may have several.", "reason")
         self.alerts = counter("alerts_total", "Alerts raised, by class.", "class_name")
         self.dead_letters = counter("dead_letters_total", "Records that could not be processed, by reason.", "reason")
-        self.outputs_refused = counter("outputs_refused_total", "Outputs too large for their topic, hence not sent.")
         self.retries = counter("retries_total", "Attempts repeated because a service did not answer, by step.", "step")
         self.lag = gauge("lag_records", "Frames published and not yet fetched.")
         self.in_flight = gauge("in_flight_frames", "Frames between fetching and commit.")

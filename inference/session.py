@@ -19,6 +19,8 @@ from schemas.events import ModelVersion
 _ORT: Any = onnxruntime
 
 OUTPUTS = ("mask", "confidence", "entropy")
+TRIALS = 2
+"""The first run of a shape plans its memory, the second takes it: neither is left to a frame."""
 _DTYPES = (np.uint8, np.float32, np.float32)
 
 
@@ -89,7 +91,20 @@ class SessionLoader:
         self._lock = threading.Lock()
 
     def load(self, version: ModelVersion, graph: Path, weights: Path) -> ModelSession:
-        """Join a graph with a version's weights and try the result.
+        """Build a session and try it out as often as it needs.
+
+        Raises
+        ------
+        ModelLoadError
+            As :meth:`build` and :meth:`try_out` do.
+        """
+        session = self.build(version, graph, weights)
+        for _ in range(TRIALS):
+            self.try_out(session)
+        return session
+
+    def build(self, version: ModelVersion, graph: Path, weights: Path) -> ModelSession:
+        """Join a graph with a version's weights.
 
         Loading from paths keeps other threads running; loading from bytes
         stops them for tens of milliseconds.
@@ -97,8 +112,7 @@ class SessionLoader:
         Raises
         ------
         ModelLoadError
-            If the files cannot be read, do not fit each other, or the warm-up
-            gives anything but finite outputs of the agreed shapes and types.
+            If the files cannot be read or do not fit each other.
         """
         with self._lock:
             try:
@@ -115,9 +129,7 @@ class SessionLoader:
                     raise _refused(version, error) from error
                 raise
         _check_input(version, native.get_inputs())
-        session = ModelSession(version, native, (arrays, values))
-        self._warm_up(session)
-        return session
+        return ModelSession(version, native, (arrays, values))
 
     def _options(self) -> Any:
         options = _ORT.SessionOptions()
@@ -132,14 +144,19 @@ class SessionLoader:
         options.log_severity_level = 3
         return options
 
-    def _warm_up(self, session: ModelSession) -> None:
+    def try_out(self, session: ModelSession) -> None:
+        """Run a session once on an empty frame.
+
+        Raises
+        ------
+        ModelLoadError
+            If that gives anything but finite outputs of the agreed shapes and types.
+        """
         multiple = session.version.size_multiple
         rows, columns = (-(-side // multiple) * multiple for side in self._warmup_shape)
         images = np.zeros((1, rows, columns), np.float32)
         try:
-            # The first run of a shape plans its memory, the second takes it: neither is left to a frame.
-            for _ in range(2):
-                predictions = session.run(images)
+            predictions = session.run(images)
         except Exception as error:
             raise _refused(session.version, error) from error
         found: tuple[NDArray[Any], ...] = (predictions.mask, predictions.confidence, predictions.entropy)

@@ -1,6 +1,7 @@
 """The place where the serving model sits: swapped at once, freed when nobody uses it any more."""
 
 import asyncio
+import contextlib
 import ctypes
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,7 +9,9 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from inference.session import ModelSession
+from schemas.judgements import ModelRef
 
+_PATIENCE_SECONDS = 1.0
 M_ARENA_MAX = -8
 """Of glibc's malloc.h."""
 
@@ -121,13 +124,14 @@ class SessionSlot:
         """Let a session serve the welds that begin from now on."""
         self._serve(Serving(session, announced_at))
 
-    def swap_to_live(self, version: int, announced_at: datetime | None = None) -> bool:
+    def swap_to_live(self, model: ModelRef, announced_at: datetime | None = None) -> bool:
         """Let a version serve again that is still in memory; False if it is not."""
-        serving = self._live.get(version)
-        if serving is not None:
-            serving.announced_at = announced_at
-            self._serve(serving)
-        return serving is not None
+        serving = self._live.get(model.version)
+        if serving is None or serving.version.model != model:
+            return False
+        serving.announced_at = announced_at
+        self._serve(serving)
+        return True
 
     def _serve(self, serving: Serving) -> None:
         self._current = self._live[serving.version.model.version] = serving
@@ -146,11 +150,17 @@ class SessionSlot:
 
     async def _retire(self, serving: Serving) -> None:
         await serving.idle.wait()
-        # Between two batches: freeing holds the interpreter for milliseconds, which no frame should wait for.
-        while busy := [other for other in self._live.values() if not other.idle.is_set()]:
-            await busy[0].idle.wait()
+        # Freeing holds the interpreter for milliseconds, which no frame should wait for.
+        await self.quiet(_PATIENCE_SECONDS)
         serving.free()
         await asyncio.to_thread(return_memory)
+
+    async def quiet(self, seconds: float) -> None:
+        """Wait until no batch runs, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while busy := [serving for serving in self._live.values() if not serving.idle.is_set()]:
+                    await busy[0].idle.wait()
 
     async def retired(self) -> None:
         """Wait until the memory of what was retired has been given back."""

@@ -11,6 +11,7 @@ from learner.telemetry import LearnerMetrics
 from memory.samples import Sample
 from memory.stores.base import Admission
 from schemas.errors import WeldstreamError
+from stream.crash_points import CrashPoints
 from stream.records import InRecord
 
 
@@ -36,6 +37,8 @@ class Intake:
         it knows from before that is read again, one that comes later is a repetition.
     metrics : LearnerMetrics
         Counts.
+    crash : CrashPoints
+        Place: admitted.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Intake:
         watch: RollbackWatch,
         cursor: Mapping[tuple[str, int], int],
         metrics: LearnerMetrics,
+        crash: CrashPoints,
     ) -> None:
         self._read = read
         self._books = books
@@ -62,6 +66,7 @@ class Intake:
         self._watch = watch
         self._cursor = cursor
         self._metrics = metrics
+        self._crash = crash
         self.arrived = asyncio.Event()
 
     async def take(self, record: InRecord) -> None:
@@ -90,6 +95,7 @@ class Intake:
             self._metrics.labels.labels("held_out").inc()
             return
         admission = await self._admit(sample)
+        self._crash.reach("admitted")
         if admission.duplicate and record.offset >= self._cursor.get((record.topic, record.partition), 0):
             self._duplicate(record)
             return

@@ -46,6 +46,7 @@ from schemas.topics import LABELS
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
+from stream.crash_points import CrashPoints
 from stream.dead_letters import dead_letter
 from stream.http import HttpServer, make_app
 from stream.records import InRecord
@@ -256,6 +257,7 @@ class LearnerNode:
             domains=domains,
         )
         reader = self._reader()
+        crash = CrashPoints(settings.crash_at)
         intake = Intake(
             read=lambda record: self._patiently("read", lambda: asyncio.to_thread(reader.read, record, self._clock())),
             books=self.books,
@@ -267,6 +269,7 @@ class LearnerNode:
             watch=watch,
             cursor=cursor,
             metrics=self.metrics,
+            crash=crash,
         )
         service = LearnerService(
             settings=settings,
@@ -286,6 +289,7 @@ class LearnerNode:
             executor=executor,
             metrics=self.metrics,
             clock=self._clock,
+            crash=crash,
         )
         return service, intake
 

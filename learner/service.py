@@ -27,6 +27,7 @@ from memory.registry import ModelRegistry
 from memory.samples import Sample
 from memory.stores.base import MemoryStats
 from schemas.events import ModelReleased, ReleaseKind
+from stream.crash_points import CrashPoints
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -79,6 +80,8 @@ class LearnerService:
         Tells Kafka the offsets of a checkpoint, which shows the lag and decides nothing.
     executor, metrics, clock : Executor, LearnerMetrics, callable
         Of one thread; counts; the time.
+    crash : CrashPoints
+        Places: learned, recorded, announced, checkpointed.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class LearnerService:
         executor: Executor,
         metrics: LearnerMetrics,
         clock: Callable[[], datetime],
+        crash: CrashPoints,
     ) -> None:
         self._settings = settings
         self._learning = learning
@@ -120,6 +124,7 @@ class LearnerService:
         self._executor = executor
         self._metrics = metrics
         self._clock = clock
+        self._crash = crash
         self._stopping = False
         self._attempted = time.monotonic()
         self._since_attempt = len(books.unreleased)
@@ -178,6 +183,7 @@ class LearnerService:
         self._metrics.labels.labels("learned" if learned else "diverged").inc(len(group))
         self._metrics.pending.set(len(self._books.pending))
         self._since_attempt += len(group) if learned else 0
+        self._crash.reach("learned")
 
     def _release_is_due(self) -> bool:
         release = self._settings.release
@@ -240,8 +246,10 @@ class LearnerService:
             _log.error("the candidate is not released: %s", error)
             await self._refused("parity_failed")
             return
+        self._crash.reach("recorded")
         with timer.part("announce"):
             await self._announce(released)
+        self._crash.reach("announced")
         self._served.succeed(released.version, candidate)
         self._announced(released, timer.seconds)
         self._watch.serves(released.version.model.version, parent)
@@ -327,6 +335,7 @@ class LearnerService:
             self._checkpoints.save(Checkpoint(position, self._learning.trainer.state(), extra))
 
         await self._run(write)
+        self._crash.reach("checkpointed")
         self._books.since_checkpoint = 0
         await self._commit(offsets)
         self._metrics.checkpoint_seconds.observe(time.perf_counter() - began)

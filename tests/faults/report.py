@@ -1,6 +1,7 @@
 """What a fault did to the frames: counted the same way for every fault."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.figures import Figure, measured
@@ -39,3 +40,17 @@ class FaultReport:
         assert not lost
         assert not twice
         assert not findings
+
+    def labels(self, fault: str, method: str, wrong: Mapping[str, int]) -> None:
+        """Note what came of the labels, and fail unless nothing was wrong.
+
+        Parameters
+        ----------
+        fault, method : str
+            What was done, and how.
+        wrong : mapping of str to int
+            How often each promise was broken.
+        """
+        broken = sum(abs(times) for times in wrong.values())
+        self.figures.append(measured(fault, broken, "violations", method, at_most=0))
+        assert not broken, wrong

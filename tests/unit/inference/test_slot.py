@@ -78,7 +78,9 @@ async def test_a_slot_has_room_for_so_many_and_returns_to_one_it_has(tmp_path: P
     slot.swap(load(tmp_path, 2))
     assert not slot.has_room
     first = slot.live[1]
-    assert slot.swap_to_live(1)
+    model = first.version.model
+    assert slot.swap_to_live(model)
     assert slot.current is first
-    assert not slot.swap_to_live(3)
+    assert not slot.swap_to_live(model.model_copy(update={"version": 3}))
+    assert not slot.swap_to_live(model.model_copy(update={"digest": "0" * 64}))
     assert slot.current is first

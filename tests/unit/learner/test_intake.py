@@ -10,6 +10,7 @@ from learner.settings import HoldoutSettings
 from learner.telemetry import LearnerMetrics
 from memory.episodic import EpisodicMemory
 from schemas.errors import BadPayloadError, ServiceUnavailableError, WeldstreamError
+from stream.crash_points import CrashPoints
 from stream.records import InRecord
 from tests.unit.learner.records import (
     CLASSES,
@@ -64,6 +65,7 @@ class Desk:
             watch=self.watch,
             cursor={(TOPIC, 0): cursor},
             metrics=LearnerMetrics(self.registry),
+            crash=CrashPoints(),
         )
 
     async def _read(self, record: InRecord) -> tuple[Label, bool]:

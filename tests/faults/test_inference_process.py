@@ -1,46 +1,19 @@
 """Inference killed, stopped, stalled and doubled: every frame is judged once, a weld by one version, in one chain."""
 
 import asyncio
-import json
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from inference.settings import InferenceSettings
 from schemas.topics import DEAD_LETTERS, FRAMES, JUDGEMENTS
 from stream.records import OutRecord
+from tests.faults.conftest import early_and_later
+from tests.faults.load import FRAMES_SENT, acquire, started
 from tests.faults.report import FaultReport
 from tests.integration.inference.outside import Outside
 
-ROOT = Path(__file__).resolve().parents[2]
-FRAMES_SENT = 150
 CRASH_POINTS = ("fetched", "computed", "concluded", "sent", "offsets_sent", "committed")
-
-
-def environment(settings: InferenceSettings, crash_at: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WELDSTREAM_")}
-    sections = settings.model_dump(mode="json", include={"kafka", "registry", "http", "serving", "flagging"})
-    own = {f"WELDSTREAM_{name.upper()}": json.dumps(section) for name, section in sections.items()}
-    return kept | own | {"WELDSTREAM_CRASH_AT": crash_at}
-
-
-@asynccontextmanager
-async def started(settings: InferenceSettings, crash_at: str = "") -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "inference.app", cwd=ROOT, env=environment(settings, crash_at), stderr=DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 @pytest.fixture
@@ -49,22 +22,12 @@ def settings(settings: InferenceSettings) -> InferenceSettings:
     return settings.model_copy(update={"serving": settings.serving.model_copy(update={"max_batch": 4})})
 
 
-async def acquire(outside: Outside, frames: int = FRAMES_SENT) -> None:
-    """Publish frames of three welds at a time, ten of each."""
-    for number in range(frames):
-        await outside.publish(number, f"weld-{number // 30}-{number % 3}")
-        await asyncio.sleep(0.01)
-
-
-@pytest.mark.parametrize("count", [1, 5])
-@pytest.mark.parametrize("point", CRASH_POINTS)
+@pytest.mark.parametrize("where", early_and_later(CRASH_POINTS, 5))
 @pytest.mark.timeout(180)
-async def test_killed_at(
-    settings: InferenceSettings, outside: Outside, faults: FaultReport, point: str, count: int
-) -> None:
+async def test_killed_at(settings: InferenceSettings, outside: Outside, faults: FaultReport, where: str) -> None:
     await outside.register(1, defect=1 + 1)
     acquisition = asyncio.create_task(acquire(outside))
-    async with started(settings, f"{point}:{count}") as process, asyncio.timeout(60):
+    async with started(settings, where) as process, asyncio.timeout(60):
         assert await process.wait() == -signal.SIGKILL
     # Welds in progress must go on with the version that they began with, though another serves by now.
     await outside.register(2, defect=1 + 2)
@@ -72,8 +35,9 @@ async def test_killed_at(
     async with started(settings):
         await outside.until(JUDGEMENTS, FRAMES_SENT)
     await outside.read_all()
-    method = f"SIGKILL when a batch is {point.replace('_', ' ')} for the {count}. time, a release, and a restart"
-    faults.frames(f"inference killed: {point}, {count}", method, outside.published, outside.entries())
+    point, _, time = where.partition(":")
+    method = f"SIGKILL when a batch is {point.replace('_', ' ')} for the {time}. time, a release, and a restart"
+    faults.frames(f"inference killed: {point}, {time}", method, outside.published, outside.entries())
 
 
 @pytest.mark.timeout(180)
