@@ -10,6 +10,7 @@ from memory.artifacts import ArtifactStore
 from memory.files import AtomicFiles
 from schemas import ClassTable, Judgement, LabelledFrame, MediaType, ModelRef, Raster, RecordPosition
 from schemas.errors import ArtifactNotFoundError, BadMaskError, BadRecordError, MissingHeaderError
+from schemas.judgements import ChainLink
 from schemas.topics import LABELS
 from stream.codec import Fetch, FrameLimits, encode_event, encode_raster
 from stream.scoring import Confusion
@@ -36,6 +37,8 @@ def make_judgement(mask: Raster, classes: tuple[int, ...] = TABLE.codes) -> Judg
         pixels_sha256="0" * 64,
         model=ModelRef(name="weld", version=7, digest="1" * 64),
         preprocessing="test",
+        thresholds={},
+        chain=ChainLink(pass_id="W1-000001", sequence=0, previous=None),
         judged_at=GIVEN,
         mask=mask,
         classes=classes,

@@ -82,7 +82,7 @@ def test_the_table_names_every_setting() -> None:
 
     table = settings_table([Settings, Settings])
     assert table.count("`WELDSTREAM_KAFKA__BOOTSTRAP_SERVERS` | `127.0.0.1:9092`") == 1
-    assert len(table.splitlines()) == 2 + len(KafkaSettings.model_fields)
+    assert len(table.splitlines()) == 2 + len(ProcessSettings.model_fields) + len(KafkaSettings.model_fields)
 
 
 def test_documents_are_current() -> None:
