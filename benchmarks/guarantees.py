@@ -36,7 +36,6 @@ GUARANTEES = (
             "inference killed",
             "inference stopped",
             "inference nodes join and leave",
-            "broker",
             "poison frames",
         ),
     ),
@@ -59,19 +58,6 @@ GUARANTEES = (
         "By `weldstream verify WELD`. A change of the last judgement shows only in the weld's state, which is removed "
         "when the weld has ended. The chain is not signed: who can write to the topics can write a new one.",
         ("inference killed", "inference stalled past its session", "inference nodes join and leave"),
-    ),
-    Guarantee(
-        "Each label is learned once, and each release is announced.",
-        "Once into the weights that a restart goes on from: a checkpoint holds weights and offsets together, and what "
-        "was learned after it is learned anew. Steps on the memory are not repeated exactly: a learner that was killed "
-        "does not arrive at the same weights, bit for bit, as one that was not.",
-        ("learner killed",),
-    ),
-    Guarantee(
-        "A release that is broken, late or taken back interrupts nothing.",
-        "What cannot be loaded is refused with a dead letter, and what served goes on serving; it is tried again when "
-        "it is announced again.",
-        ("partial artifact", "release loads the second time", "roll-back during a swap"),
     ),
     Guarantee(
         "A record that cannot be read costs no other record.",
