@@ -55,8 +55,9 @@ GUARANTEES = (
     ),
     Guarantee(
         "The judgements of a pass form a chain: one that is missing, doubled or changed is found.",
-        "By `weldstream verify WELD`. A change of the last judgement shows only in the weld's state, which is removed "
-        "when the weld has ended. The chain is not signed: who can write to the topics can write a new one.",
+        "By `weldstream verify WELD`, as long as the judgements are retained. A change or loss of the last one does "
+        "not show there: no record follows it, and the weld's state, which names it, is not read. The chain is not "
+        "signed: who can write to the topics can write a new one.",
         ("inference killed", "inference stalled past its session", "inference nodes join and leave"),
     ),
     Guarantee(

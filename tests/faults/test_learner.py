@@ -12,10 +12,9 @@ from learner.settings import LearnerSettings
 from memory.registry import ModelRegistry
 from schemas.settings import KafkaSettings, RedisSettings
 from tests.faults.conftest import early_and_later
-from tests.faults.load import ROOT
 from tests.faults.report import FaultReport
 from tests.integration.learner.outside import Outside, count, eventually, make_label, tiny_settings
-from tests.integration.learner.test_crash import checkpoint, environment
+from tests.integration.learner.test_crash import ROOT, checkpoint, environment
 from tests.integration.learner.test_node import running
 
 FIRST, LABELS = 4, 36
