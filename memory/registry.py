@@ -1,10 +1,11 @@
 """The versions of a model, what was announced of them, and what was refused."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
 
 from memory.files import AtomicFiles
 from schemas.classes import ClassTable
@@ -20,6 +21,26 @@ class RegistryError(WeldstreamError):
     """The registry has no such version, or nothing to return to."""
 
     reason = "registry"
+
+
+class FencedError(WeldstreamError):
+    """Another writer took over; whoever is told so must neither release nor roll back any more."""
+
+    reason = "fenced"
+
+
+class Fence(BaseModel):
+    """Takes its place among the announcements: from here on, only writers of its epoch or a later one may announce."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: Annotated[int, Field(ge=1)]
+    holder: str
+    fenced_at: AwareDatetime
+
+
+class _Entry(RootModel[Fence | ModelReleased]):
+    """What lies among the announcements."""
 
 
 class RefusedCandidate(BaseModel):
@@ -43,6 +64,11 @@ class ModelRegistry:
     Versions, announcements and refusals are numbered files. A number is taken
     by creating its file exclusively, so two writers never share one, and the
     newest announcement is by itself the pointer to what serves.
+
+    A learner that takes over puts a fence among the announcements. Whoever
+    announces under an earlier epoch takes the next free number only if no
+    fence lies before it, and a fence that comes first takes that number away:
+    a learner that slept through its replacement cannot release.
 
     All methods block and raise ServiceUnavailableError if the storage fails:
     call them from a thread (``asyncio.to_thread``).
@@ -84,6 +110,8 @@ class ModelRegistry:
         size_multiple: int,
         labels_learned: int,
         labels_until: Mapping[int, int],
+        labels_read: Mapping[int, int] = MappingProxyType({}),
+        without_inspectors: Iterable[str] = (),
         metrics: Mapping[str, float],
         gate: GateVerdict | None,
         created_at: datetime,
@@ -105,6 +133,8 @@ class ModelRegistry:
                 size_multiple=size_multiple,
                 labels_learned=labels_learned,
                 labels_until=dict(labels_until),
+                labels_read=dict(labels_read),
+                without_inspectors=tuple(sorted(without_inspectors)),
                 metrics=dict(metrics),
                 gate=gate,
                 created_at=created_at,
@@ -128,24 +158,64 @@ class ModelRegistry:
 
     def serving(self) -> ModelReleased | None:
         """Return the newest announcement, None before the first."""
-        numbers = self._numbers("releases")
-        return self._read("releases", numbers[-1], ModelReleased) if numbers else None
+        return next((entry for entry in self._newest_first() if isinstance(entry, ModelReleased)), None)
 
     def releases(self) -> tuple[ModelReleased, ...]:
         """Return all announcements, oldest first."""
-        return tuple(self._read("releases", n, ModelReleased) for n in self._numbers("releases"))
+        return tuple(entry for entry in self._newest_first() if isinstance(entry, ModelReleased))[::-1]
 
-    def promote(self, version: int, kind: ReleaseKind, reason: str = "") -> ModelReleased:
-        """Record that a version is to serve from now on; the caller announces what is returned."""
+    def epoch(self) -> int:
+        """Return the epoch that has begun last, 0 before the first."""
+        return next((entry.epoch for entry in self._newest_first()), 0)
+
+    def holders_since(self, epoch: int) -> set[str]:
+        """Return who took over after an epoch."""
+        holders = set()
+        for entry in self._newest_first():
+            if entry.epoch <= epoch:
+                break
+            if isinstance(entry, Fence):
+                holders.add(entry.holder)
+        return holders
+
+    def take_over(self, holder: str) -> int:
+        """Fence off every learner before this one, and return the epoch under which this one announces."""
+
+        def entry(_: int) -> Fence:
+            return Fence(epoch=self.epoch() + 1, holder=holder, fenced_at=self._clock())
+
+        return self._append("releases", entry).epoch
+
+    def promote(self, version: int, kind: ReleaseKind, reason: str = "", *, epoch: int | None = None) -> ModelReleased:
+        """Record that a version is to serve from now on; the caller announces what is returned.
+
+        Parameters
+        ----------
+        version, kind, reason : int, ReleaseKind, str
+            What is announced.
+        epoch : int or None
+            That of the learner that announces; None for a person, whom nothing fences off.
+
+        Raises
+        ------
+        RegistryError
+            If there is no such version.
+        FencedError
+            If another learner has taken over.
+        """
         found = self.get(version)
-        return self._append(
-            "releases",
-            lambda sequence: ModelReleased(
-                version=found, kind=kind, sequence=sequence, announced_at=self._clock(), reason=reason
-            ),
-        )
 
-    def roll_back(self, reason: str, to: int | None = None) -> ModelReleased:
+        def entry(sequence: int) -> ModelReleased:
+            newest = self.epoch()
+            if epoch is not None and newest > epoch:
+                raise FencedError(f"epoch {epoch} of {self._name!r} is over: epoch {newest} has begun")
+            return ModelReleased(
+                version=found, kind=kind, sequence=sequence, epoch=newest, announced_at=self._clock(), reason=reason
+            )
+
+        return self._append("releases", entry)
+
+    def roll_back(self, reason: str, to: int | None = None, *, epoch: int | None = None) -> ModelReleased:
         """Return to the version that served before the one that serves now, or to a named one.
 
         A second roll-back goes one further back, not forth to what was left.
@@ -154,6 +224,8 @@ class ModelRegistry:
         ------
         RegistryError
             If nothing served before, or there is no such version.
+        FencedError
+            As in :meth:`promote`.
         """
         served: _Numbers = []
         for release in self.releases():
@@ -166,7 +238,7 @@ class ModelRegistry:
             if len(served) < 2:  # noqa: PLR2004 - the one that serves and one before
                 raise RegistryError(f"no version of {self._name!r} served before the present one")
             to = served[-2]
-        return self.promote(to, ReleaseKind.ROLLBACK, reason)
+        return self.promote(to, ReleaseKind.ROLLBACK, reason, epoch=epoch)
 
     def record_refusal(self, verdict: GateVerdict, *, parent: int | None, labels_learned: int) -> RefusedCandidate:
         """Keep the verdict on a candidate that did not pass."""
@@ -179,10 +251,15 @@ class ModelRegistry:
         """Return all refusals, oldest first."""
         return tuple(self._read("refusals", n, RefusedCandidate) for n in self._numbers("refusals"))
 
+    def _newest_first(self) -> Iterator[Fence | ModelReleased]:
+        for number in reversed(self._numbers("releases")):
+            yield self._read("releases", number, _Entry).root
+
     def _append(self, folder: str, entry: Callable[[int], T]) -> T:
-        number = (self._numbers(folder) or [0])[-1]
+        """Take the next number; `entry` is asked again, and sees what came between, where another took it."""
         while True:
-            number += 1
+            # Listed before `entry` looks at what is there: whatever it did not see has taken this number.
+            number = (self._numbers(folder) or [0])[-1] + 1
             made = entry(number)
             if self._files.create(self._path(folder, number), made.model_dump_json(indent=2).encode()):
                 return made

@@ -130,6 +130,11 @@ class ModelVersion(BaseModel):
     labels_until : dict of int to int
         Per partition of the labels topic the offset of the first label that
         it has not learned: all before are in its training.
+    labels_read : dict of int to int
+        Per partition the offset of the first label that had not been read:
+        none from there on is in its training.
+    without_inspectors : tuple of str
+        Inspectors whose labels were left out because they were revoked.
     metrics : dict of str to float
         Scores at release.
     gate : GateVerdict or None
@@ -150,6 +155,8 @@ class ModelVersion(BaseModel):
     size_multiple: Annotated[int, Field(ge=1)]
     labels_learned: Annotated[int, Field(ge=0)]
     labels_until: dict[int, int] = Field(default_factory=dict)
+    labels_read: dict[int, int] = Field(default_factory=dict)
+    without_inspectors: tuple[str, ...] = ()
     metrics: dict[str, float]
     gate: GateVerdict | None
     created_at: AwareDatetime
@@ -167,6 +174,8 @@ class ModelReleased(BaseModel):
     sequence : int
         Grows with each announcement of this model name; an announcement that
         is not newer than the last one taken is ignored.
+    epoch : int
+        Which learner's: each that takes over begins a new one; 0 before the first.
     announced_at : datetime
         When it was announced.
     reason : str
@@ -178,6 +187,7 @@ class ModelReleased(BaseModel):
     version: ModelVersion
     kind: ReleaseKind
     sequence: Annotated[int, Field(ge=1)]
+    epoch: Annotated[int, Field(ge=0)] = 0
     announced_at: AwareDatetime
     reason: str = ""
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from schemas.events import DefectAlert, DriftAlarm, ModelReleased
 from schemas.frames import Frame
+from schemas.inspectors import InspectorStanding
 from schemas.judgements import Judgement
 from schemas.labels import LabelledFrame, ReviewRequest
 from schemas.welds import WeldState
@@ -102,6 +103,15 @@ LABELS = Topic(
     description="Labelled frames, with their pixels; the memory can be rebuilt from them.",
     retention_ms=-1,
 )
+INSPECTORS = Topic(
+    name="inspector-standings",
+    event_type="weldstream.inspector-standing.v1",
+    payload=InspectorStanding,
+    key="inspector id",
+    description="Whose labels are learned, set aside or never learned.",
+    cleanup="compact",
+    retention_ms=-1,
+)
 MODEL_RELEASES = Topic(
     name="model-releases",
     event_type="weldstream.model-released.v1",
@@ -128,4 +138,15 @@ DEAD_LETTERS = Topic(
     max_message_bytes=8 * MIB,
 )
 
-TOPICS = (FRAMES, JUDGEMENTS, WELD_STATES, ALERTS, REVIEW_REQUESTS, LABELS, MODEL_RELEASES, DRIFT_ALARMS, DEAD_LETTERS)
+TOPICS = (
+    FRAMES,
+    JUDGEMENTS,
+    WELD_STATES,
+    ALERTS,
+    REVIEW_REQUESTS,
+    LABELS,
+    INSPECTORS,
+    MODEL_RELEASES,
+    DRIFT_ALARMS,
+    DEAD_LETTERS,
+)

@@ -3,6 +3,7 @@ from prometheus_client import CollectorRegistry
 
 from learner.books import Books
 from learner.holdout import HoldoutRule, ValidationSet
+from learner.inspectors import Standings
 from learner.intake import Intake
 from learner.labels import Label, Prequential
 from learner.rollback import RollbackWatch
@@ -51,6 +52,7 @@ class Desk:
         self.memory = memory or make_memory(size=memory_bytes)
         self.validation = ValidationSet(make_memory(size=memory_bytes))
         self.prequential = Prequential(CLASSES)
+        self.standings = Standings()
         self.watch = RollbackWatch(window=1, margin=0.1)
         self.watch.serves(7, parent=6)
         self.registry = CollectorRegistry()
@@ -63,6 +65,8 @@ class Desk:
             refuse=self._refuse,
             prequential=self.prequential,
             watch=self.watch,
+            standings=self.standings,
+            guard=None,
             cursor={(TOPIC, 0): cursor},
             metrics=LearnerMetrics(self.registry),
             crash=CrashPoints(),
