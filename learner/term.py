@@ -101,6 +101,8 @@ class LabelSource:
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Show the group's lag; what a restart reads is decided by the checkpoint."""
+        if not offsets:
+            return
         try:
             await self._consumer.commit({TopicPartition(self._labels, p): o for p, o in offsets.items()})
         except KafkaError as error:
