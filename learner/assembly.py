@@ -256,6 +256,7 @@ async def assemble(
 
 def _set_up_torch(settings: LearnerSettings) -> None:
     torch.set_num_threads(settings.training.threads)
+    torch.manual_seed(settings.seed)
     torch.use_deterministic_algorithms(settings.training.deterministic)
 
 

@@ -18,7 +18,7 @@ _RENEWALS = 3
 
 
 class LeadershipLostError(WeldstreamError):
-    """The lock lapsed, and another learner has it."""
+    """The lock lapsed, so another learner may lead."""
 
     reason = "leadership_lost"
 
@@ -67,13 +67,15 @@ class Leadership:
         Raises
         ------
         LeadershipLostError
-            If another took over.
+            If the lock lapsed: another may have taken over, or may do so now.
         """
         while True:
             await asyncio.sleep(self._seconds / _RENEWALS)
             try:
-                if not await self._renewed():
-                    raise LeadershipLostError("another learner has taken over")
+                await self._lock.reacquire()
+            except LockError:
+                # Even if it is free again: somebody may have had it, and have fenced us off.
+                raise LeadershipLostError("the lock of the active learner has lapsed") from None
             except (RedisConnectionError, RedisTimeoutError) as error:
                 _log.warning("the lock of the active learner was not renewed: %s", error)
 
@@ -83,10 +85,3 @@ class Leadership:
             await self._lock.release()
         except (LockError, RedisConnectionError, RedisTimeoutError) as error:
             _log.warning("the lock of the active learner was not released: %s", error)
-
-    async def _renewed(self) -> bool:
-        try:
-            return bool(await self._lock.reacquire())
-        except LockError:
-            # It lapsed: it may be had again where nobody else has come.
-            return bool(await self._lock.acquire(blocking=False))

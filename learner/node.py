@@ -111,6 +111,7 @@ class LearnerNode:
             If any part fails; a restart continues from the last checkpoint.
         """
         async with AsyncExitStack() as resources, asyncio.TaskGroup() as tasks:
+            resources.callback(self.http.close)
             serving = tasks.create_task(self.http.run())
             resources.callback(serving.cancel)
             working = tasks.create_task(self._work())
@@ -159,7 +160,11 @@ class LearnerNode:
                 if await self._until_stopped(self._acquired(leadership)) is None:
                     return
                 try:
-                    await self._lead(producer, leadership)
+                    # Kept from the first moment on: putting the parts together takes longer than a lock lasts.
+                    async with asyncio.TaskGroup() as tasks:
+                        keeping = tasks.create_task(leadership.keep())
+                        await self._lead(producer)
+                        keeping.cancel()
                 except* (StartOverError, LeadershipLostError, FencedError) as ended:
                     self._begin_anew(ended)
                 finally:
@@ -175,7 +180,7 @@ class LearnerNode:
             _log.warning("the learner begins anew: %s", error)
             self.metrics.restarts.labels(error.reason).inc()
 
-    async def _lead(self, producer: AIOKafkaProducer, leadership: Leadership) -> None:
+    async def _lead(self, producer: AIOKafkaProducer) -> None:
         settings = self._settings
         async with AsyncExitStack() as resources:
             executor = resources.enter_context(ThreadPoolExecutor(1, "learn"))
@@ -206,9 +211,7 @@ class LearnerNode:
             self.metrics.leads.set(1)
             self._missing = None
             _log.info("leading, epoch %d", epoch)
-            term = Term(
-                parts, source, standings, leadership, self.metrics, deterministic=settings.training.deterministic
-            )
+            term = Term(parts, source, standings, self.metrics, deterministic=settings.training.deterministic)
             await term.run(self._stopping)
 
     def _outside(self, producer: AIOKafkaProducer, source: LabelSource, executor: ThreadPoolExecutor) -> Outside:

@@ -11,7 +11,6 @@ from aiokafka.errors import KafkaError
 from learner.assembly import Parts
 from learner.books import Books
 from learner.inspectors import Standings
-from learner.leadership import Leadership
 from learner.service import StartOverError
 from learner.settings import LearnerSettings
 from learner.telemetry import LearnerMetrics
@@ -131,8 +130,6 @@ class Term:
         Open.
     standings : Standings
         Told of decisions as they come.
-    leadership : Leadership
-        Kept meanwhile.
     metrics : LearnerMetrics
         Counts.
     deterministic : bool
@@ -144,7 +141,6 @@ class Term:
         parts: Parts,
         source: LabelSource,
         standings: Standings,
-        leadership: Leadership,
         metrics: LearnerMetrics,
         *,
         deterministic: bool,
@@ -152,7 +148,6 @@ class Term:
         self._service, self._intake = parts.service, parts.intake
         self._source = source
         self._standings = standings
-        self._leadership = leadership
         self._metrics = metrics
         self._deterministic = deterministic
 
@@ -166,7 +161,6 @@ class Term:
         """
         await self._service.prepare()
         async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(self._leadership.keep())
             reading = tasks.create_task(self._read(stopping))
             working: list[asyncio.Task[Any]] = [reading]
             if not self._deterministic:
@@ -176,7 +170,6 @@ class Term:
             self._service.stop()
             await asyncio.gather(*working)
             await self._service.save()
-            keeping.cancel()
 
     async def _read(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():

@@ -52,7 +52,7 @@ def tiny_settings(kafka: KafkaSettings, redis: RedisSettings, folder: Path, **ch
         "training": TrainingSettings(batch_size=4, replay_per_domain=2, idle_steps_per_label=0.0, device="cpu"),
         "release": ReleaseSettings(labels=8, seconds=3600, rollback_window=64),
         "checkpoint": CheckpointSettings(folder=folder / "learner", every_labels=4),
-        "leadership": LeadershipSettings(seconds=2),
+        "leadership": LeadershipSettings(seconds=4),
         "bootstrap": {"labels": 4, "steps": 4, "seconds": 30, "batch_size": 4},
     }
     values |= changes

@@ -2,19 +2,15 @@
 
 import asyncio
 import hashlib
-import random
 import signal
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 from safetensors.torch import save
 
-from learner.node import LearnerNode
 from learner.settings import HoldoutSettings, LearnerSettings, MemorySettings, TrainingSettings
 from learner.term import TooManyPartitionsError
 from schemas.labels import LabelledFrame
@@ -24,7 +20,7 @@ from stream.codec import encode_raster
 from stream.topics import ensure_topics
 from tests.integration.learner.outside import Outside, eventually, make_label, tiny_settings
 from tests.integration.learner.test_crash import ROOT, checkpoint, environment
-from tests.integration.learner.test_node import running
+from tests.integration.learner.test_node import make_node, running
 
 DETERMINISTIC = TrainingSettings(
     labels_per_step=3, batch_size=4, replay_per_domain=2, idle_steps_per_label=0.5, device="cpu", deterministic=True
@@ -102,7 +98,3 @@ async def test_a_topic_of_several_partitions_is_refused(
     with pytest.raises(ExceptionGroup) as caught:
         await node.run()
     assert caught.group_contains(TooManyPartitionsError, match="2 partitions")
-
-
-def make_node(settings: LearnerSettings) -> LearnerNode:
-    return LearnerNode(settings, CollectorRegistry(), random.Random(0), lambda: datetime.now(UTC))
