@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from learner.inspectors import InspectorGuard, Standings
 from learner.intake import Intake
 from learner.labels import Label, LabelReader, Prequential, claim_checks
 from learner.learning import Learning, load_weights
+from learner.patience import Patience
 from learner.rebuild import rebuild_memory
 from learner.releaser import Releaser
 from learner.releasing import Releasing, fallback
@@ -36,8 +37,6 @@ from memory.artifacts import ArtifactStore
 from memory.files import AtomicFiles
 from memory.registry import ModelRegistry
 from memory.samples import Sample
-from memory.sampling import Policy
-from memory.stores.base import Admission
 from schemas.errors import WeldstreamError
 from schemas.events import ModelReleased
 from schemas.inspectors import InspectorStanding
@@ -48,14 +47,6 @@ from stream.records import InRecord
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-class Patience(Protocol):
-    """Repeats work for as long as a service is away."""
-
-    async def __call__(self, step: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return what the first attempt that succeeds returns."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,34 +154,31 @@ async def assemble(
         await outside.announce(serving)
     resumed = await asyncio.to_thread(_resume, beginning, books, memories, trainer, releaser)
     reader = make_reader(settings)
-    await patiently(
-        "redis",
-        lambda: _repair_memory(
-            settings,
-            storage,
-            memories,
-            beginning,
-            reader=reader,
-            struck=books.struck,
-            revoked=revoked,
-            clock=outside.clock,
-        ),
+    await _repair_memory(
+        settings,
+        storage,
+        memories,
+        beginning,
+        reader=reader,
+        struck=books.struck,
+        revoked=revoked,
+        clock=outside.clock,
     )
     validation = ValidationSet(memories.validation)
-    await patiently("redis", validation.load)
+    await validation.load()
     if beginning.checkpoint is None:
-        resumed = {"domains": tuple((await patiently("redis", memories.episodic.stats)).domains)}
-    cursor = await patiently("redis", memories.episodic.offsets)
+        resumed = {"domains": tuple((await memories.episodic.stats()).domains)}
+    cursor = await memories.episodic.offsets()
     aside = np.random.default_rng(settings.seed + 2)
 
-    async def draw(policy: Policy) -> list[Sample]:
-        return await patiently("redis", lambda: memories.episodic.draw(policy))
-
-    async def peek(policy: Policy) -> list[Sample]:
-        return await patiently("redis", lambda: memories.episodic.draw(policy, aside))
-
     learning = Learning(
-        trainer, draw=draw, peek=peek, settings=settings.training, executor=executor, metrics=metrics, **resumed
+        trainer,
+        draw=memories.episodic.draw,
+        peek=lambda policy: memories.episodic.draw(policy, aside),
+        settings=settings.training,
+        executor=executor,
+        metrics=metrics,
+        **resumed,
     )
     crash = CrashPoints(settings.crash_at)
     guard = InspectorGuard(AgreementWatch(settings.inspectors), standings, outside.decide, metrics, outside.clock)
@@ -203,7 +191,7 @@ async def assemble(
         books=books,
         holdout=HoldoutRule(settings.holdout),
         validation=validation,
-        admit=lambda sample: _admit(memories, sample, patiently),
+        admit=memories.episodic.admit,
         refuse=outside.refuse,
         prequential=Prequential(len(settings.classes)),
         watch=watch,
@@ -334,19 +322,6 @@ async def _needs_rebuilding(
     # What was admitted after the checkpoint must not be rehearsed before it is read again.
     ahead = [o > beginning.read.get(p, 0) for offsets in (stored, held_out) for (_, p), o in offsets.items()]
     return settings.training.deterministic and any(ahead)
-
-
-async def _admit(memories: Memories, sample: Sample, patiently: Patience) -> Admission:
-    attempts = 0
-
-    async def attempt() -> Admission:
-        nonlocal attempts
-        attempts += 1
-        return await memories.episodic.admit(sample)
-
-    admission = await patiently("redis", attempt)
-    # After a lost answer the memory may know the label from our own first attempt.
-    return replace(admission, duplicate=False) if attempts > 1 else admission
 
 
 def _position(sample: Sample) -> tuple[int, int] | None:

@@ -5,9 +5,7 @@ import logging
 
 from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import LockError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import LockError, RedisError
 
 from schemas.errors import WeldstreamError
 
@@ -52,7 +50,7 @@ class Leadership:
                 if await self._lock.acquire(blocking=False):
                     return
                 reason = "another learner leads"
-            except (RedisConnectionError, RedisTimeoutError) as error:
+            except RedisError as error:
                 reason = f"Redis does not answer: {error}"
             if not waits:
                 _log.info("standing by: %s", reason)
@@ -76,12 +74,12 @@ class Leadership:
             except LockError:
                 # Even if it is free again: somebody may have had it, and have fenced us off.
                 raise LeadershipLostError("the lock of the active learner has lapsed") from None
-            except (RedisConnectionError, RedisTimeoutError) as error:
+            except RedisError as error:
                 _log.warning("the lock of the active learner was not renewed: %s", error)
 
     async def release(self) -> None:
         """Let a stand-by take over at once."""
         try:
             await self._lock.release()
-        except (LockError, RedisConnectionError, RedisTimeoutError) as error:
+        except RedisError as error:
             _log.warning("the lock of the active learner was not released: %s", error)

@@ -15,8 +15,6 @@ import numpy as np
 from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from learner.assembly import Outside, Storage, assemble, make_reader
 from learner.beginning import find_revoked
@@ -24,6 +22,7 @@ from learner.books import Books
 from learner.holdout import HoldoutRule
 from learner.inspectors import Standings
 from learner.leadership import Leadership, LeadershipLostError
+from learner.patience import Patient
 from learner.rebuild import rebuild_memory
 from learner.releaser import SOURCE, announcement
 from learner.service import StartOverError
@@ -44,16 +43,11 @@ from stream.dead_letters import dead_letter
 from stream.http import HttpServer, make_app
 from stream.reading import partitions_of, read_to_end
 from stream.records import InRecord
-from stream.retry import RetryPolicy
 from stream.topics import ensure_topics
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-PATIENT = RetryPolicy(attempts=1_000_000)
-"""For work that must not be given up while a service is away."""
-
-REDIS_ERRORS = (RedisConnectionError, RedisTimeoutError)
 
 
 class LearnerNode:
@@ -85,9 +79,9 @@ class LearnerNode:
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
-        self._rng = rng
         self._clock = clock
         self.metrics = LearnerMetrics(registry)
+        self._patiently = Patient(rng, self.metrics)
         self.books = self._new_books()
         self._stopping = asyncio.Event()
         self._missing: str | None = "no learner leads yet"
@@ -96,7 +90,9 @@ class LearnerNode:
 
     def why_not_ready(self) -> str | None:
         """Return None if labels are read, else what is missing."""
-        return "the process is stopping" if self._stopping.is_set() else self._missing
+        if self._stopping.is_set():
+            return "the process is stopping"
+        return self._missing or self._patiently.waits_for
 
     def stop(self) -> None:
         """Finish the step under way, write a checkpoint, and let ``run`` return."""
@@ -129,7 +125,7 @@ class LearnerNode:
         async with AsyncExitStack() as resources:
             resources.callback(self.http.close)
             await self._connect(resources)
-            memories = await open_memories(settings, resources, self._memory_rng())
+            memories = await open_memories(settings, resources, self._memory_rng(), self._patiently)
             storage, rule = Storage(settings, self._clock), HoldoutRule(settings.holdout)
             standings, _ = await self._standings()
             first = await asyncio.to_thread(storage.first)
@@ -184,7 +180,7 @@ class LearnerNode:
         settings = self._settings
         async with AsyncExitStack() as resources:
             executor = resources.enter_context(ThreadPoolExecutor(1, "learn"))
-            memories = await open_memories(settings, resources, self._memory_rng())
+            memories = await open_memories(settings, resources, self._memory_rng(), self._patiently)
             consumer: Consumer = make_consumer(
                 settings.kafka, group_id=settings.intake.group_id, client_id="weldstream-learner"
             )
@@ -296,13 +292,6 @@ class LearnerNode:
 
     def _memory_rng(self) -> np.random.Generator:
         return np.random.default_rng(self._settings.seed + 1)
-
-    async def _patiently(self, step: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        def report(number: int, error: BaseException) -> None:
-            self.metrics.retries.labels(step).inc()
-            _log.warning("attempt %d of %s failed, trying again: %s", number, step, error)
-
-        return await PATIENT.run(attempt, rng=self._rng, also=REDIS_ERRORS, on_retry=report)
 
 
 def _leaves(group: BaseExceptionGroup[WeldstreamError]) -> list[WeldstreamError]:
