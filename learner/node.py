@@ -37,7 +37,7 @@ from learner.trainer import Trainer
 from learner.trainers import make_trainer
 from memory.artifacts import ArtifactStore
 from memory.files import AtomicFiles
-from memory.registry import ModelRegistry
+from memory.registry import open_registry
 from memory.samples import Sample
 from memory.stores.base import Admission
 from schemas.errors import WeldstreamError
@@ -77,6 +77,11 @@ class LearnerNode:
         Jitter of retries.
     clock : callable
         Returns the time, with a time zone.
+
+    Raises
+    ------
+    KeyFileError
+        If releases must be signed and there is no key to sign them with.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class LearnerNode:
         self._settings = settings
         self._rng = rng
         self._clock = clock
+        self._registry = open_registry(settings.registry, clock, publishes=True)
         self.metrics = LearnerMetrics(registry)
         self.books = Books(settings.kafka.topic(LABELS), settings.intake.known_labels)
         self._stopping = asyncio.Event()
@@ -222,7 +228,7 @@ class LearnerNode:
         await asyncio.to_thread(torch.set_num_threads, settings.training.threads)
         uri, options, name = settings.registry.uri, settings.registry.options, settings.registry.model_name
         artifacts = ArtifactStore(uri, options, cache_dir=settings.checkpoint.folder / "cache")
-        registry = ModelRegistry(uri, name, options, self._clock)
+        registry = self._registry
         checkpoints = CheckpointStore(settings.checkpoint.folder / "checkpoints", settings.checkpoint.keep)
         releaser = Releaser(settings, artifacts, registry)
         served = Served(settings, registry, releaser)

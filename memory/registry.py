@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from memory.files import AtomicFiles
+from memory.key_files import signer_of, verifier_of
+from memory.signing import Signer, Verifier
 from schemas.classes import ClassTable
 from schemas.errors import WeldstreamError
 from schemas.events import Artifact, GateVerdict, ModelReleased, ModelVersion, ReleaseKind
 from schemas.judgements import ModelRef
+from schemas.settings import RegistrySettings
 
 T = TypeVar("T", bound=BaseModel)
 _Numbers = list[int]  # inside the registry, `list` is its method
@@ -44,6 +47,12 @@ class ModelRegistry:
     by creating its file exclusively, so two writers never share one, and the
     newest announcement is by itself the pointer to what serves.
 
+    With a verifier every version and announcement that is read must be
+    signed by a trusted key and lie under its own number, else UntrustedError
+    or RegistryError is raised: who can write to the storage can neither slip
+    a model in nor exchange two. With a signer, what is written is signed,
+    and what is announced is verified first.
+
     All methods block and raise ServiceUnavailableError if the storage fails:
     call them from a thread (``asyncio.to_thread``).
 
@@ -57,6 +66,10 @@ class ModelRegistry:
         Passed to the fsspec file system.
     clock : callable
         Returns the time of an announcement or a refusal.
+    signer : Signer, optional
+        Signs what is published and announced.
+    verifier : Verifier, optional
+        Verifies what is read; without one nothing is verified.
     """
 
     def __init__(
@@ -65,12 +78,17 @@ class ModelRegistry:
         model_name: str,
         options: Mapping[str, Any] | None = None,
         clock: Callable[[], datetime] = _now,
+        *,
+        signer: Signer | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         if model_name in {"", ".", ".."} or "/" in model_name:
             raise RegistryError(f"{model_name!r} cannot name a model")
         self._files = AtomicFiles(uri, options)
         self._name = model_name
         self._clock = clock
+        self._signer = signer
+        self._verifier = verifier
 
     def publish(
         self,
@@ -94,7 +112,7 @@ class ModelRegistry:
         """
 
         def entry(number: int) -> ModelVersion:
-            return ModelVersion(
+            version = ModelVersion(
                 model=ModelRef(name=self._name, version=number, digest=weights.sha256),
                 parent=parent,
                 graph=graph,
@@ -109,6 +127,7 @@ class ModelRegistry:
                 gate=gate,
                 created_at=created_at,
             )
+            return version if self._signer is None else self._signer.sign(version)
 
         return self._append("versions", entry)
 
@@ -119,31 +138,46 @@ class ModelRegistry:
         ------
         RegistryError
             If there is none of this number.
+        UntrustedError
+            If no trusted key has signed it.
         """
-        return self._read("versions", version, ModelVersion)
+        found = self._read("versions", version, ModelVersion)
+        if (found.model.name, found.model.version) != (self._name, version):
+            raise RegistryError(f"v{found.model.version} of {found.model.name!r} lies where v{version} should")
+        if self._verifier is not None:
+            self._verifier.check(found)
+        return found
 
     def list(self) -> tuple[ModelVersion, ...]:
         """Return all versions, oldest first."""
-        return tuple(self._read("versions", n, ModelVersion) for n in self._numbers("versions"))
+        return tuple(self.get(n) for n in self._numbers("versions"))
 
     def serving(self) -> ModelReleased | None:
-        """Return the newest announcement, None before the first."""
+        """Return the newest announcement, None before the first.
+
+        Raises
+        ------
+        UntrustedError
+            If no trusted key has signed it: an older one is not taken in its place.
+        """
         numbers = self._numbers("releases")
-        return self._read("releases", numbers[-1], ModelReleased) if numbers else None
+        return self._release(numbers[-1]) if numbers else None
 
     def releases(self) -> tuple[ModelReleased, ...]:
         """Return all announcements, oldest first."""
-        return tuple(self._read("releases", n, ModelReleased) for n in self._numbers("releases"))
+        return tuple(self._release(n) for n in self._numbers("releases"))
 
     def promote(self, version: int, kind: ReleaseKind, reason: str = "") -> ModelReleased:
         """Record that a version is to serve from now on; the caller announces what is returned."""
         found = self.get(version)
-        return self._append(
-            "releases",
-            lambda sequence: ModelReleased(
+
+        def entry(sequence: int) -> ModelReleased:
+            released = ModelReleased(
                 version=found, kind=kind, sequence=sequence, announced_at=self._clock(), reason=reason
-            ),
-        )
+            )
+            return released if self._signer is None else self._signer.sign(released)
+
+        return self._append("releases", entry)
 
     def roll_back(self, reason: str, to: int | None = None) -> ModelReleased:
         """Return to the version that served before the one that serves now, or to a named one.
@@ -155,6 +189,9 @@ class ModelRegistry:
         RegistryError
             If nothing served before, or there is no such version.
         """
+        return self.promote(self._served_before() if to is None else to, ReleaseKind.ROLLBACK, reason)
+
+    def _served_before(self) -> int:
         served: _Numbers = []
         for release in self.releases():
             number = release.version.model.version
@@ -162,11 +199,9 @@ class ModelRegistry:
                 del served[served.index(number) + 1 :]
             elif not served or served[-1] != number:
                 served.append(number)
-        if to is None:
-            if len(served) < 2:  # noqa: PLR2004 - the one that serves and one before
-                raise RegistryError(f"no version of {self._name!r} served before the present one")
-            to = served[-2]
-        return self.promote(to, ReleaseKind.ROLLBACK, reason)
+        if len(served) < 2:  # noqa: PLR2004 - the one that serves and one before
+            raise RegistryError(f"no version of {self._name!r} served before the present one")
+        return served[-2]
 
     def record_refusal(self, verdict: GateVerdict, *, parent: int | None, labels_learned: int) -> RefusedCandidate:
         """Keep the verdict on a candidate that did not pass."""
@@ -187,15 +222,57 @@ class ModelRegistry:
             if self._files.create(self._path(folder, number), made.model_dump_json(indent=2).encode()):
                 return made
 
+    def _release(self, number: int) -> ModelReleased:
+        found = self._read("releases", number, ModelReleased)
+        if (found.version.model.name, found.sequence) != (self._name, number):
+            raise RegistryError(
+                f"announcement {found.sequence} of {found.version.model.name!r} lies where number {number} should"
+            )
+        if self._verifier is not None:
+            self._verifier.check(found)
+        return found
+
     def _read(self, folder: str, number: int, model: type[T]) -> T:
         data = self._files.read(self._path(folder, number))
         if data is None:
             raise RegistryError(f"{self._name!r} has no entry {number} in {folder}")
-        return model.model_validate_json(data)
+        try:
+            return model.model_validate_json(data)
+        except ValidationError as error:
+            raise RegistryError(f"entry {number} in {folder} of {self._name!r} is damaged: {error}") from None
 
     def _numbers(self, folder: str) -> _Numbers:
         names = self._files.names(f"models/{self._name}/{folder}", ".json")
-        return sorted(int(name.removesuffix(".json")) for name in names)
+        return sorted(int(stem) for name in names if (stem := name.removesuffix(".json")).isdecimal())
 
     def _path(self, folder: str, number: int) -> str:
         return f"models/{self._name}/{folder}/{number:08d}.json"
+
+
+def open_registry(
+    settings: RegistrySettings, clock: Callable[[], datetime] = _now, *, publishes: bool = False
+) -> ModelRegistry:
+    """Open the registry that the settings name, with the trust that they ask for.
+
+    Parameters
+    ----------
+    settings : RegistrySettings
+        Where it is, whom to trust, and with which key to sign.
+    clock : callable
+        Returns the time of an announcement or a refusal.
+    publishes : bool
+        Whether this process publishes or announces, and so needs the private key.
+
+    Raises
+    ------
+    KeyFileError
+        If a key is missing or cannot be used.
+    """
+    return ModelRegistry(
+        settings.uri,
+        settings.model_name,
+        settings.options,
+        clock,
+        signer=signer_of(settings) if publishes else None,
+        verifier=verifier_of(settings),
+    )

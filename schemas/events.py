@@ -9,6 +9,7 @@ from schemas.classes import ClassTable
 from schemas.frames import Identifier
 from schemas.judgements import ModelRef, Probability
 from schemas.rasters import Sha256
+from schemas.signatures import Signature
 
 
 class DefectAlert(BaseModel):
@@ -136,6 +137,8 @@ class ModelVersion(BaseModel):
         None for the first version only.
     created_at : datetime
         When the training state was taken.
+    signature : Signature or None
+        Over all other fields, by whoever published it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,6 +156,7 @@ class ModelVersion(BaseModel):
     metrics: dict[str, float]
     gate: GateVerdict | None
     created_at: AwareDatetime
+    signature: Signature | None = None
 
 
 class ModelReleased(BaseModel):
@@ -171,6 +175,8 @@ class ModelReleased(BaseModel):
         When it was announced.
     reason : str
         For people.
+    signature : Signature or None
+        Over all other fields, by whoever announced it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -180,6 +186,7 @@ class ModelReleased(BaseModel):
     sequence: Annotated[int, Field(ge=1)]
     announced_at: AwareDatetime
     reason: str = ""
+    signature: Signature | None = None
 
 
 class DriftAlarm(BaseModel):
