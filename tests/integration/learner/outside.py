@@ -25,7 +25,7 @@ from schemas.events import ModelReleased
 from schemas.frames import Frame, PixelSpacing, Probe, View
 from schemas.judgements import ChainLink, Judgement, ModelRef, RecordPosition
 from schemas.labels import LabelledFrame
-from schemas.settings import HttpSettings, KafkaSettings, RedisSettings, RegistrySettings
+from schemas.settings import HttpSettings, KafkaSettings, RedisSettings
 from schemas.topics import DEAD_LETTERS, LABELS, MODEL_RELEASES
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.codec import decode_event, encode_event, encode_raster
@@ -33,6 +33,7 @@ from stream.dead_letters import DeadLetter, read_dead_letter
 from stream.preprocessing import VERSION
 from stream.records import InRecord, OutRecord
 from stream.topics import ensure_topics
+from tests.keys import signed_registry
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 SIZE = 64
@@ -43,7 +44,7 @@ def tiny_settings(kafka: KafkaSettings, redis: RedisSettings, folder: Path, **ch
     values: dict[str, Any] = {
         "kafka": kafka,
         "redis": redis,
-        "registry": RegistrySettings(uri=str(folder / "registry")),
+        "registry": signed_registry(folder),
         "http": HttpSettings(port=0),
         "model": ModelConfig(encoder_depth=3, decoder_channels=(16, 8, 8), pretrained=False),
         "trainer": TrainerConfig(crops=CropConfig(size=SIZE)),
