@@ -20,6 +20,7 @@ from learner.settings import (
     TrainingSettings,
 )
 from learner.trainer import TrainerConfig
+from memory.key_files import verifier_of
 from memory.registry import ModelRegistry
 from schemas.events import ModelReleased
 from schemas.frames import Frame, PixelSpacing, Probe, View
@@ -150,6 +151,11 @@ class Outside:
         await asyncio.gather(self._reading, return_exceptions=True)
         await self._consumer.stop()
         await self._producer.stop()
+        # Whatever a learner announces, first models, releases and roll-backs, inference must be able to trust.
+        verifier = verifier_of(self.settings.registry)
+        for released in self.releases if verifier is not None else ():
+            verifier.check(released)
+            verifier.check(released.version)
 
     async def _read(self) -> None:
         while True:
