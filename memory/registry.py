@@ -41,7 +41,7 @@ def _now() -> datetime:
 
 
 class ModelRegistry:
-    """The record of one model line; every entry is written once and never changed.
+    """The record of one model line; every entry is written once, and nothing of it but its signature is ever changed.
 
     Versions, announcements and refusals are numbered files. A number is taken
     by creating its file exclusively, so two writers never share one, and the
@@ -141,12 +141,27 @@ class ModelRegistry:
         UntrustedError
             If no trusted key has signed it.
         """
-        found = self._read("versions", version, ModelVersion)
-        if (found.model.name, found.model.version) != (self._name, version):
-            raise RegistryError(f"v{found.model.version} of {found.model.name!r} lies where v{version} should")
+        found = self._version(version)
         if self._verifier is not None:
             self._verifier.check(found)
         return found
+
+    def vouch(self, version: int) -> ModelVersion:
+        """Sign a version with our key in place of whoever signed it, or did not; what it says stays as it is.
+
+        For the time after a key was changed or lost: whoever calls this has
+        made sure that the version is what it should be.
+
+        Raises
+        ------
+        RegistryError
+            If there is none of this number, or there is no signer.
+        """
+        if self._signer is None:
+            raise RegistryError(f"there is no key to sign v{version} of {self._name!r} with")
+        signed = self._signer.sign(self._version(version))
+        self._files.replace(self._path("versions", version), signed.model_dump_json(indent=2).encode())
+        return signed
 
     def list(self) -> tuple[ModelVersion, ...]:
         """Return all versions, oldest first."""
@@ -221,6 +236,12 @@ class ModelRegistry:
             made = entry(number)
             if self._files.create(self._path(folder, number), made.model_dump_json(indent=2).encode()):
                 return made
+
+    def _version(self, number: int) -> ModelVersion:
+        found = self._read("versions", number, ModelVersion)
+        if (found.model.name, found.model.version) != (self._name, number):
+            raise RegistryError(f"v{found.model.version} of {found.model.name!r} lies where v{number} should")
+        return found
 
     def _release(self, number: int) -> ModelReleased:
         found = self._read("releases", number, ModelReleased)

@@ -78,6 +78,18 @@ def rollback(
     _announce(settings.kafka, open_registry(settings.registry, publishes=True).roll_back(reason, to))
 
 
+@app.command()
+def sign(
+    versions: Annotated[list[int], typer.Argument(min=1, help="Versions that you know to be good.")],
+) -> None:
+    """Sign versions with your key, whoever signed them before: after a key was changed, or signatures were off."""
+    registry = open_registry(CommandSettings().registry, publishes=True)
+    for version in versions:
+        signed = registry.vouch(version)
+        assert signed.signature is not None
+        typer.echo(f"version {version}, weights sha256 {signed.weights.sha256}, signed by {signed.signature.key_id}")
+
+
 def _announce(kafka: KafkaSettings, release: ModelReleased) -> None:
     asyncio.run(_publish(kafka, release))
     typer.echo(f"version {release.version.model.version} announced")

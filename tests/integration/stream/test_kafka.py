@@ -238,6 +238,14 @@ async def test_models_are_listed_promoted_and_rolled_back(kafka_settings: KafkaS
         verifier.check(released)
     listed = (await run("models", "list")).stdout
     assert len([line for line in listed.splitlines() if "yes" in line]) == 1
+    path = tmp_path / "registry" / "models" / "weld" / "versions" / "00000002.json"
+    path.write_text(path.read_text().replace("standard-1", "standard-9"))
+    assert "bad_signature" in (await run("models", "list")).stdout
+    tampered = await run("models", "promote", "2")
+    assert (tampered.returncode, "weld v2 is not what key" in tampered.stderr) == (1, True)
+    vouched = await run("models", "sign", "2")
+    assert "version 2, weights sha256 bbbb" in vouched.stdout, vouched.stderr
+    assert (await run("models", "promote", "2")).returncode == 0
     missing = await run("models", "promote", "9")
     assert missing.returncode == 1
     assert missing.stderr.count("\n") == 1

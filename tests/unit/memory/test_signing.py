@@ -210,6 +210,17 @@ def test_entries_that_changed_places_are_refused(tmp_path: Path) -> None:
         registry.serving()
 
 
+def test_an_operator_vouches_for_a_version_of_another_key(tmp_path: Path) -> None:
+    outsider = registry_at(tmp_path, signer=THEIRS, verifier=None)
+    theirs = publish(outsider)
+    with pytest.raises(RegistryError, match="no key"):
+        registry_at(tmp_path, signer=None).vouch(1)
+    ours = registry_at(tmp_path).vouch(1)
+    assert ours == registry_at(tmp_path).get(1)
+    assert ours.model_copy(update={"signature": None}) == theirs.model_copy(update={"signature": None})
+    TRUSTED.check(registry_at(tmp_path).promote(1, ReleaseKind.RELEASE))
+
+
 def test_a_damaged_entry_is_an_error_of_ours(tmp_path: Path) -> None:
     registry = registry_at(tmp_path)
     publish(registry)
