@@ -163,6 +163,7 @@ class LearnerNode:
         consumer: Consumer = make_consumer(
             settings.kafka, group_id=settings.intake.group_id, client_id="weldstream-learner"
         )
+        resources.push_async_callback(consumer.stop)  # also where nothing to go on from is found
 
         async def announce(released: ModelReleased) -> None:
             record = announcement(settings, released, self._clock)
