@@ -11,7 +11,7 @@ from inference.session import ModelSession, SessionLoader
 from inference.settings import FlaggingSettings
 from inference.verdict import Verdict, conclude
 from memory.artifacts import ArtifactStore
-from memory.registry import ModelRegistry
+from memory.registry import open_registry
 from schemas.judgements import Judgement, RecordPosition
 from schemas.settings import KafkaSettings, RegistrySettings
 from stream.broker import make_consumer
@@ -73,7 +73,7 @@ class Frames:
 
 
 class Models:
-    """Loads versions of the registry, one at a time. Blocking.
+    """Loads versions of the registry that a trusted key has signed, one at a time. Blocking.
 
     Parameters
     ----------
@@ -81,10 +81,15 @@ class Models:
         Where.
     cache : Path
         Folder of verified copies.
+
+    Raises
+    ------
+    KeyFileError
+        If no key is trusted.
     """
 
     def __init__(self, registry: RegistrySettings, cache: Path) -> None:
-        self._registry = ModelRegistry(registry.uri, registry.model_name, registry.options)
+        self._registry = open_registry(registry)
         self._artifacts = ArtifactStore(registry.uri, registry.options, cache_dir=cache)
         self._loader = SessionLoader(1, (256, 256))
         self._loaded: dict[int, ModelSession] = {}

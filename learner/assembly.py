@@ -91,15 +91,15 @@ class Storage:
     ----------
     settings : LearnerSettings
         Names the registry and the folder of cached files.
-    clock : callable
-        Returns the time.
+    registry : ModelRegistry
+        Signs what is published.
     """
 
-    def __init__(self, settings: LearnerSettings, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: LearnerSettings, registry: ModelRegistry) -> None:
         self._where = settings.registry.uri, settings.registry.options, settings.registry.model_name
-        uri, options, name = self._where
+        uri, options, _ = self._where
         self.artifacts = ArtifactStore(uri, options, cache_dir=settings.checkpoint.folder / "cache")
-        self.registry = ModelRegistry(uri, name, options, clock)
+        self.registry = registry
         self.checkpoints = CheckpointStore(settings.checkpoint.folder / "checkpoints", settings.checkpoint.keep)
 
     def samples(self, kind: str) -> SampleSet:

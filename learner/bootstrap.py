@@ -28,7 +28,7 @@ from learner.trainer import Trainer
 from learner.trainers import make_trainer
 from memory.artifacts import ArtifactStore
 from memory.files import written_aside
-from memory.registry import ModelRegistry
+from memory.registry import open_registry
 from memory.samples import Sample
 from schemas.events import ModelReleased
 from stream.broker import make_producer, send_and_wait
@@ -155,7 +155,7 @@ async def publish_first_model(
     A model line that has a version already is announced once more and left as it is.
     """
     uri, options, name = settings.registry.uri, settings.registry.options, settings.registry.model_name
-    registry = ModelRegistry(uri, name, options, clock)
+    registry = open_registry(settings.registry, clock, publishes=True)
     released = await asyncio.to_thread(registry.serving)
     if released is None:
         training, held_out = split(samples, settings)

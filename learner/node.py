@@ -31,7 +31,7 @@ from learner.stores import open_memories
 from learner.telemetry import LearnerMetrics
 from learner.term import LabelSource, Term
 from memory.files import written_aside
-from memory.registry import FencedError
+from memory.registry import FencedError, open_registry
 from schemas.errors import BadRecordError, WeldstreamError
 from schemas.events import ModelReleased
 from schemas.inspectors import InspectorStanding
@@ -69,6 +69,11 @@ class LearnerNode:
         Jitter of retries.
     clock : callable
         Returns the time, with a time zone.
+
+    Raises
+    ------
+    KeyFileError
+        If releases must be signed and there is no key to sign them with.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class LearnerNode:
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._registry = open_registry(settings.registry, clock, publishes=True)
         self.metrics = LearnerMetrics(registry)
         self._patiently = Patient(rng, self.metrics)
         self.books = self._new_books()
@@ -126,7 +132,7 @@ class LearnerNode:
             resources.callback(self.http.close)
             await self._connect(resources)
             memories = await open_memories(settings, resources, self._memory_rng(), self._patiently)
-            storage, rule = Storage(settings, self._clock), HoldoutRule(settings.holdout)
+            storage, rule = Storage(settings, self._registry), HoldoutRule(settings.holdout)
             standings, _ = await self._standings()
             first = await asyncio.to_thread(storage.first)
             revoked = standings.revoked()
@@ -188,7 +194,7 @@ class LearnerNode:
             await self._patiently("kafka", consumer.start)
             self.books = self._new_books()
             source = LabelSource(consumer, settings, self.books, self.metrics)
-            storage = Storage(settings, self._clock)
+            storage = Storage(settings, self._registry)
             holder = await asyncio.to_thread(self._holder)
             epoch = await self._patiently("registry", lambda: asyncio.to_thread(storage.registry.take_over, holder))
             standings, decided = await self._standings()

@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from memory.files import AtomicFiles
+from memory.key_files import signer_of, verifier_of
+from memory.signing import Signer, Verifier
 from schemas.classes import ClassTable
 from schemas.errors import WeldstreamError
 from schemas.events import Artifact, GateVerdict, ModelReleased, ModelVersion, ReleaseKind
 from schemas.judgements import ModelRef
+from schemas.settings import RegistrySettings
 
 T = TypeVar("T", bound=BaseModel)
 _Numbers = list[int]  # inside the registry, `list` is its method
@@ -59,7 +62,7 @@ def _now() -> datetime:
 
 
 class ModelRegistry:
-    """The record of one model line; every entry is written once and never changed.
+    """The record of one model line; every entry is written once, and nothing of it but its signature is ever changed.
 
     Versions, announcements and refusals are numbered files. A number is taken
     by creating its file exclusively, so two writers never share one, and the
@@ -69,6 +72,12 @@ class ModelRegistry:
     announces under an earlier epoch takes the next free number only if no
     fence lies before it, and a fence that comes first takes that number away:
     a learner that slept through its replacement cannot release.
+
+    With a verifier every version and announcement that is read must be
+    signed by a trusted key and lie under its own number, else UntrustedError
+    or RegistryError is raised: who can write to the storage can neither slip
+    a model in nor exchange two. With a signer, what is written is signed,
+    and what is announced is verified first.
 
     All methods block and raise ServiceUnavailableError if the storage fails:
     call them from a thread (``asyncio.to_thread``).
@@ -83,6 +92,10 @@ class ModelRegistry:
         Passed to the fsspec file system.
     clock : callable
         Returns the time of an announcement or a refusal.
+    signer : Signer, optional
+        Signs what is published and announced.
+    verifier : Verifier, optional
+        Verifies what is read; without one nothing is verified.
     """
 
     def __init__(
@@ -91,12 +104,17 @@ class ModelRegistry:
         model_name: str,
         options: Mapping[str, Any] | None = None,
         clock: Callable[[], datetime] = _now,
+        *,
+        signer: Signer | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         if model_name in {"", ".", ".."} or "/" in model_name:
             raise RegistryError(f"{model_name!r} cannot name a model")
         self._files = AtomicFiles(uri, options)
         self._name = model_name
         self._clock = clock
+        self._signer = signer
+        self._verifier = verifier
 
     def publish(
         self,
@@ -122,7 +140,7 @@ class ModelRegistry:
         """
 
         def entry(number: int) -> ModelVersion:
-            return ModelVersion(
+            version = ModelVersion(
                 model=ModelRef(name=self._name, version=number, digest=weights.sha256),
                 parent=parent,
                 graph=graph,
@@ -139,6 +157,7 @@ class ModelRegistry:
                 gate=gate,
                 created_at=created_at,
             )
+            return version if self._signer is None else self._signer.sign(version)
 
         return self._append("versions", entry)
 
@@ -149,15 +168,43 @@ class ModelRegistry:
         ------
         RegistryError
             If there is none of this number.
+        UntrustedError
+            If no trusted key has signed it.
         """
-        return self._read("versions", version, ModelVersion)
+        found = self._version(version)
+        if self._verifier is not None:
+            self._verifier.check(found)
+        return found
+
+    def vouch(self, version: int) -> ModelVersion:
+        """Sign a version with our key in place of whoever signed it, or did not; what it says stays as it is.
+
+        For the time after a key was changed or lost: whoever calls this has
+        made sure that the version is what it should be.
+
+        Raises
+        ------
+        RegistryError
+            If there is none of this number, or there is no signer.
+        """
+        if self._signer is None:
+            raise RegistryError(f"there is no key to sign v{version} of {self._name!r} with")
+        signed = self._signer.sign(self._version(version))
+        self._files.replace(self._path("versions", version), signed.model_dump_json(indent=2).encode())
+        return signed
 
     def list(self) -> tuple[ModelVersion, ...]:
         """Return all versions, oldest first."""
-        return tuple(self._read("versions", n, ModelVersion) for n in self._numbers("versions"))
+        return tuple(self.get(n) for n in self._numbers("versions"))
 
     def serving(self) -> ModelReleased | None:
-        """Return the newest announcement, None before the first."""
+        """Return the newest announcement, None before the first.
+
+        Raises
+        ------
+        UntrustedError
+            If no trusted key has signed it: an older one is not taken in its place.
+        """
         return next((entry for entry in self._newest_first() if isinstance(entry, ModelReleased)), None)
 
     def releases(self) -> tuple[ModelReleased, ...]:
@@ -209,9 +256,10 @@ class ModelRegistry:
             newest = self.epoch()
             if epoch is not None and newest > epoch:
                 raise FencedError(f"epoch {epoch} of {self._name!r} is over: epoch {newest} has begun")
-            return ModelReleased(
+            released = ModelReleased(
                 version=found, kind=kind, sequence=sequence, epoch=newest, announced_at=self._clock(), reason=reason
             )
+            return released if self._signer is None else self._signer.sign(released)
 
         return self._append("releases", entry)
 
@@ -227,6 +275,9 @@ class ModelRegistry:
         FencedError
             As in :meth:`promote`.
         """
+        return self.promote(self._served_before() if to is None else to, ReleaseKind.ROLLBACK, reason, epoch=epoch)
+
+    def _served_before(self) -> int:
         served: _Numbers = []
         for release in self.releases():
             number = release.version.model.version
@@ -234,11 +285,9 @@ class ModelRegistry:
                 del served[served.index(number) + 1 :]
             elif not served or served[-1] != number:
                 served.append(number)
-        if to is None:
-            if len(served) < 2:  # noqa: PLR2004 - the one that serves and one before
-                raise RegistryError(f"no version of {self._name!r} served before the present one")
-            to = served[-2]
-        return self.promote(to, ReleaseKind.ROLLBACK, reason, epoch=epoch)
+        if len(served) < 2:  # noqa: PLR2004 - the one that serves and one before
+            raise RegistryError(f"no version of {self._name!r} served before the present one")
+        return served[-2]
 
     def record_refusal(self, verdict: GateVerdict, *, parent: int | None, labels_learned: int) -> RefusedCandidate:
         """Keep the verdict on a candidate that did not pass."""
@@ -253,7 +302,10 @@ class ModelRegistry:
 
     def _newest_first(self) -> Iterator[Fence | ModelReleased]:
         for number in reversed(self._numbers("releases")):
-            yield self._read("releases", number, _Entry).root
+            entry = self._read("releases", number, _Entry).root
+            if isinstance(entry, ModelReleased):
+                self._check(entry, number)
+            yield entry
 
     def _append(self, folder: str, entry: Callable[[int], T]) -> T:
         """Take the next number; `entry` is asked again, and sees what came between, where another took it."""
@@ -264,15 +316,61 @@ class ModelRegistry:
             if self._files.create(self._path(folder, number), made.model_dump_json(indent=2).encode()):
                 return made
 
+    def _version(self, number: int) -> ModelVersion:
+        found = self._read("versions", number, ModelVersion)
+        if (found.model.name, found.model.version) != (self._name, number):
+            raise RegistryError(f"v{found.model.version} of {found.model.name!r} lies where v{number} should")
+        return found
+
+    def _check(self, found: ModelReleased, number: int) -> None:
+        if (found.version.model.name, found.sequence) != (self._name, number):
+            raise RegistryError(
+                f"announcement {found.sequence} of {found.version.model.name!r} lies where number {number} should"
+            )
+        if self._verifier is not None:
+            self._verifier.check(found)
+
     def _read(self, folder: str, number: int, model: type[T]) -> T:
         data = self._files.read(self._path(folder, number))
         if data is None:
             raise RegistryError(f"{self._name!r} has no entry {number} in {folder}")
-        return model.model_validate_json(data)
+        try:
+            return model.model_validate_json(data)
+        except ValidationError as error:
+            raise RegistryError(f"entry {number} in {folder} of {self._name!r} is damaged: {error}") from None
 
     def _numbers(self, folder: str) -> _Numbers:
         names = self._files.names(f"models/{self._name}/{folder}", ".json")
-        return sorted(int(name.removesuffix(".json")) for name in names)
+        return sorted(int(stem) for name in names if (stem := name.removesuffix(".json")).isdecimal())
 
     def _path(self, folder: str, number: int) -> str:
         return f"models/{self._name}/{folder}/{number:08d}.json"
+
+
+def open_registry(
+    settings: RegistrySettings, clock: Callable[[], datetime] = _now, *, publishes: bool = False
+) -> ModelRegistry:
+    """Open the registry that the settings name, with the trust that they ask for.
+
+    Parameters
+    ----------
+    settings : RegistrySettings
+        Where it is, whom to trust, and with which key to sign.
+    clock : callable
+        Returns the time of an announcement or a refusal.
+    publishes : bool
+        Whether this process publishes or announces, and so needs the private key.
+
+    Raises
+    ------
+    KeyFileError
+        If a key is missing or cannot be used.
+    """
+    return ModelRegistry(
+        settings.uri,
+        settings.model_name,
+        settings.options,
+        clock,
+        signer=signer_of(settings) if publishes else None,
+        verifier=verifier_of(settings),
+    )

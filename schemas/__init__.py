@@ -16,6 +16,7 @@ from schemas.frames import Frame, PixelSpacing, Probe, View, derive_domain
 from schemas.judgements import Box, Indication, Judgement, ModelRef, RecordPosition
 from schemas.labels import LabelledFrame, ReviewReason, ReviewRequest
 from schemas.rasters import MediaType, Raster
+from schemas.signatures import Signature
 from schemas.topics import TOPICS, Topic
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "ReviewReason",
     "ReviewRequest",
     "ScoreComparison",
+    "Signature",
     "Topic",
     "View",
     "WeldstreamError",

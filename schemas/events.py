@@ -9,6 +9,7 @@ from schemas.classes import ClassTable
 from schemas.frames import Identifier
 from schemas.judgements import ModelRef, Probability
 from schemas.rasters import Sha256
+from schemas.signatures import Signature
 
 
 class DefectAlert(BaseModel):
@@ -141,6 +142,8 @@ class ModelVersion(BaseModel):
         None for the first version only.
     created_at : datetime
         When the training state was taken.
+    signature : Signature or None
+        Over all other fields, by whoever published it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -160,6 +163,7 @@ class ModelVersion(BaseModel):
     metrics: dict[str, float]
     gate: GateVerdict | None
     created_at: AwareDatetime
+    signature: Signature | None = None
 
 
 class ModelReleased(BaseModel):
@@ -180,6 +184,8 @@ class ModelReleased(BaseModel):
         When it was announced.
     reason : str
         For people.
+    signature : Signature or None
+        Over all other fields, by whoever announced it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -190,6 +196,7 @@ class ModelReleased(BaseModel):
     epoch: Annotated[int, Field(ge=0)] = 0
     announced_at: AwareDatetime
     reason: str = ""
+    signature: Signature | None = None
 
 
 class DriftAlarm(BaseModel):
