@@ -39,6 +39,8 @@ class StoredFrame:
 class Frames:
     """Fetches single frames from where their judgements say that they lie. Use as an async context manager.
 
+    Connects with the first frame that is asked for.
+
     Parameters
     ----------
     kafka : KafkaSettings
@@ -50,18 +52,14 @@ class Frames:
         self._limits = FrameLimits()
         self._partition: TopicPartition | None = None
         self._end = 0
-        self._consumer: Consumer
+        self._consumer: Consumer | None = None
 
     async def __aenter__(self) -> Self:
-        """Connect."""
-        consumer: Consumer = make_consumer(self._kafka, client_id="weldstream-verify")
-        self._consumer = consumer
-        await self._consumer.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Disconnect."""
-        await self._consumer.stop()
+        if self._consumer is not None:
+            await self._consumer.stop()
 
     async def fetch(self, source: RecordPosition) -> StoredFrame | None:
         """Return a frame, None if it is no longer retained.
@@ -71,21 +69,29 @@ class Frames:
         BadRecordError
             If what lies there is no frame.
         """
+        consumer = await self._connected()
         partition = TopicPartition(source.topic, source.partition)
         if partition != self._partition or source.offset >= self._end:
-            self._consumer.assign([partition])
-            self._end = (await self._consumer.end_offsets([partition]))[partition]
+            consumer.assign([partition])
+            self._end = (await consumer.end_offsets([partition]))[partition]
             self._partition = partition
         if source.offset >= self._end:
             return None
-        self._consumer.seek(partition, source.offset)
-        while await self._consumer.position(partition) < self._end:
-            records = (await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=1)).get(partition, ())
+        consumer.seek(partition, source.offset)
+        while await consumer.position(partition) < self._end:
+            records = (await consumer.getmany(timeout_ms=_POLL_MS, max_records=1)).get(partition, ())
             for record in records:
                 if record.offset != source.offset:
                     return None
                 return StoredFrame(record, decode_frame(record, self._limits))
         return None
+
+    async def _connected(self) -> Consumer:
+        if self._consumer is None:
+            consumer: Consumer = make_consumer(self._kafka, client_id="weldstream-verify")
+            await consumer.start()
+            self._consumer = consumer
+        return self._consumer
 
 
 @dataclass(frozen=True, slots=True, eq=False)

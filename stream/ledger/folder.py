@@ -181,7 +181,7 @@ class LedgerFolder:
                     for name, value in having.items():
                         group = group.filter([found == value for found in group[name].to_pylist()])
                     yield group
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:  # names that are no text are a ValueError
             raise LedgerFolderError(f"{path} cannot be read: {error}") from error
 
 
