@@ -235,6 +235,9 @@ async def caught_up(settings: InferenceSettings, cache: Path) -> None:
 async def test_a_roll_back_is_followed_by_a_recall_also_if_that_is_killed_in_between(
     settings: InferenceSettings, outside: Outside, tmp_path: Path, crash_at: str
 ) -> None:
+    # Nothing ends by itself meanwhile, however slow the machine is.
+    serving = settings.serving.model_copy(update={"weld_idle_seconds": 600.0})
+    settings = settings.model_copy(update={"serving": serving})
     await store(settings, outside, 1, 3.0)
     await store(settings, outside, 2, BLIND)
     await released(settings, outside, 1, ReleaseKind.INITIAL)
