@@ -68,7 +68,7 @@ class RecallLog:
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
         # One that was fenced or cut off has nothing left that may arrive.
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, KafkaError):
             await asyncio.wait_for(self._producer.stop(), _STOP_SECONDS)
 
     async def read(self, recall_id: str) -> dict[str, WeldRecall]:

@@ -50,11 +50,11 @@ def without(sequence: int) -> Change:
 
 
 def altered(sequence: int) -> Change:
-    """Let a judgement say that nothing was found."""
+    """Let a judgement say something else."""
 
     def change(topic: Topic, records: list[OutRecord]) -> list[OutRecord]:
         return [
-            with_value(r, judgement_of(r).model_copy(update={"indications": (), "flagged": False}))
+            with_value(r, judgement_of(r).model_copy(update={"indications": (), "flagged": False, "uncertainty": 0.5}))
             if topic is JUDGEMENTS and sequence_of(r) == sequence
             else r
             for r in records

@@ -25,7 +25,7 @@ from tests.integration.inference.tampering import (
     without,
 )
 
-IDLE_SECONDS = 0.5
+IDLE_SECONDS = 2.0
 
 
 async def judge(settings: InferenceSettings, outside: Outside, frames: int, welds: int = 2) -> None:
