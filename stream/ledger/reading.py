@@ -96,10 +96,11 @@ async def read_passes(kafka: KafkaSettings, weld_id: str) -> Passes:
             if record.value is not None and _is_of(record, weld_id):
                 entries.append(_entry(record))
     found = passes(entries)
-    # An end may be retained longer than the judgements before it: a pass that is gone as a whole is not missed.
+    # States and ends may be retained longer than judgements: a pass that is gone as a whole is then not missed.
     horizon = max((oldest[n] for n in cut & oldest.keys()), default=None)
-    for key in [k for k, at in ended.items() if k not in found and horizon is not None and at < horizon]:
-        del marks[key]
+    for key in [key for key in marks if cut and key not in found]:
+        if horizon is None or key not in ended or ended[key] < horizon:
+            del marks[key]
     await _add_marks(kafka, weld_id, marks, {}, at_least=False, only=found.keys() | marks.keys())
     return Passes(found, dict(marks), bool(cut))
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import RecordsToDelete
+from aiokafka.structs import TopicPartition
 
 from inference.audit import WeldReport, verify_exported, verify_weld
 from inference.settings import InferenceSettings
 from schemas.settings import KafkaSettings
 from schemas.topics import JUDGEMENTS, WELD_PASSES
+from stream.broker import make_admin
 from stream.ledger import folder as layout
 from stream.ledger import read_states
 from stream.ledger.export import export_ledger
@@ -168,6 +171,40 @@ async def test_an_export_is_verified_without_kafka_and_grows_with_each_export(
     # With the frames at hand they are judged again too, by what the export says.
     report = await verify_exported(settings.kafka, settings.registry, "weld-1", folder, tmp_path / "v", rejudge=True)
     assert (report.holds, report.passes[0].same) == (True, 10)
+
+
+async def test_what_kafka_no_longer_retains_is_verified_from_the_export(
+    settings: InferenceSettings, outside: Outside, tmp_path: Path
+) -> None:
+    await judge(settings, outside, 6, welds=1)
+    await export_ledger(settings.kafka, tmp_path / "ledger")
+    third = next(r for r in await records_of(settings.kafka, JUDGEMENTS) if b'"sequence":3' in (r.value or b""))
+    for before, left in ((third.offset, 3), (-1, 0)):
+        await delete_records(settings.kafka, TopicPartition(third.topic, third.partition), before)
+        report = await verify(settings, tmp_path, "weld-0")
+        assert [(own.judgements, own.begins, own.findings) for own in report.passes] == (
+            [(left, 3, [])] if left else []
+        )
+        assert report.holds is bool(left)
+        exported = await verify_exported(
+            settings.kafka, settings.registry, "weld-0", tmp_path / "ledger", tmp_path / "v", rejudge=True
+        )
+        assert (exported.holds, exported.passes[0].same) == (True, 6)
+    # An export that begins too late says that it does.
+    assert (await export_ledger(settings.kafka, tmp_path / "ledger")).lost == 0
+    await outside.publish(6, "weld-0")
+    async with running(settings):
+        await outside.until(JUDGEMENTS, 7)
+    await delete_records(settings.kafka, TopicPartition(third.topic, third.partition), -1)
+    assert (await export_ledger(settings.kafka, tmp_path / "ledger")).lost > 0
+
+
+async def delete_records(kafka: KafkaSettings, partition: TopicPartition, before: int) -> None:
+    """Let records go, as the end of their retention does."""
+    admin = make_admin(kafka)
+    await admin.start()
+    await admin.delete_records({partition: RecordsToDelete(before_offset=before)})
+    await admin.close()
 
 
 async def test_an_altered_export_is_found(settings: InferenceSettings, outside: Outside, tmp_path: Path) -> None:
