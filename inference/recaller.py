@@ -26,11 +26,14 @@ def main() -> None:
 
 
 async def _run(settings: RecallerSettings) -> None:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
     from inference.recaller_node import RecallerNode
 
-    node = RecallerNode(settings, CollectorRegistry(), random.Random(), lambda: datetime.now(UTC))  # noqa: S311 - jitter
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    node = RecallerNode(settings, registry, random.Random(), lambda: datetime.now(UTC))  # noqa: S311 - jitter
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop)

@@ -1,7 +1,7 @@
 """The export's files on disk; what they hold comes from the real topics in tests/integration/stream/test_ledger.py."""
 
 import builtins
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +40,10 @@ def with_everything(entry: Entry) -> Entry:
     return Entry.of(judgement, judgement.model_dump_json().encode())
 
 
-def write(path: Path, entries: list[Entry], first: int = 0) -> LedgerFolder:
+def write(path: Path, entries: list[Entry], first: int = 0, scope: Scope = SCOPE) -> LedgerFolder:
     """An export of one partition, and the end of the last entry's pass."""
     folder = LedgerFolder(path)
-    folder.begin(SCOPE)
+    folder.begin(scope)
     with folder.writing(layout.JUDGEMENTS, 0, first, judgement_schema()) as writer:
         for n, entry in enumerate(entries, start=first):
             writer.add(row_of(entry, 0, n, entry.judgement.model_dump_json().encode()))
@@ -208,6 +208,24 @@ def test_a_state_tells_where_a_pass_in_progress_stood(tmp_path: Path) -> None:
     assert findings(tmp_path) == []
     folder.replace_open([mark_row(state, at_least=True)], mark_schema())
     assert findings(tmp_path) == ["end_missing"]
+
+
+@pytest.mark.parametrize("how", ["since", "retention"])
+def test_what_lies_before_the_export_is_not_missed(tmp_path: Path, how: str) -> None:
+    entries = chain(5)
+    if how == "since":
+        folder = write(tmp_path, entries[2:], scope=Scope(topic="t.judgements", since=NOW))
+    else:
+        folder = write(tmp_path, entries[2:], first=2)
+    end_with(folder, entries[-1])
+    assert findings(tmp_path) == []
+
+
+def test_a_scope_takes_what_belongs_into_it() -> None:
+    scope = Scope(topic="t.judgements", weld="w", since=NOW)
+    assert scope.takes("w", NOW)
+    assert not scope.takes("v", NOW)
+    assert not scope.takes("w", NOW - timedelta(seconds=1))
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
