@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inference.loading import Versions
 from inference.verification import Frames, differences
+from schemas.errors import WeldstreamError
 from schemas.settings import KafkaSettings, RegistrySettings
 from stream.ledger import Entry, Finding, Mark, Passes, check_end, check_pass, read_passes
 from stream.ledger.exported import read_exported
@@ -91,7 +92,7 @@ async def verify_weld(
     Raises
     ------
     WeldstreamError
-        If a version that judged cannot be loaded.
+        If the storage of the models does not answer.
     """
     return await verify_passes(kafka, registry, weld_id, await read_passes(kafka, weld_id), cache, rejudge=rejudge)
 
@@ -104,7 +105,7 @@ async def verify_exported(
     Raises
     ------
     WeldstreamError
-        If the export cannot be read, or a version that judged cannot be loaded.
+        If the export cannot be read, or the storage of the models does not answer.
     """
     found = await asyncio.to_thread(read_exported, ledger, weld_id)
     report = await verify_passes(kafka, registry, weld_id, found.passes, cache, rejudge=rejudge)
@@ -125,7 +126,7 @@ async def verify_passes(
     Raises
     ------
     WeldstreamError
-        If a version that judged cannot be loaded.
+        If the storage of the models does not answer.
     """
     reports = []
     versions = Versions.of(registry, cache)
@@ -153,13 +154,20 @@ def _report(pass_id: str, entries: Sequence[Entry], marks: Sequence[Mark], *, cu
 
 async def _judge_again(report: PassReport, entries: Sequence[Entry], frames: Frames, versions: Versions) -> None:
     for entry in entries:
-        frame = await frames.fetch(entry.judgement.source)
-        if frame is None:
-            report.gone += 1
-            continue
-        session = await asyncio.to_thread(versions.session, entry.judgement.model.version)
-        found = await asyncio.to_thread(differences, entry.judgement, frame.decoded, session)
+        judgement = entry.judgement
+        try:
+            frame = await frames.fetch(judgement.source)
+            if frame is None:
+                report.gone += 1
+                continue
+            session = await asyncio.to_thread(versions.session, judgement.model.version)
+            found = await asyncio.to_thread(differences, judgement, frame.decoded, session)
+        except WeldstreamError as error:
+            if error.retriable:
+                raise
+            # What a judgement names is not there, or is something else: that too is a difference.
+            found = [f"{error.reason}: {error}"]
         if found:
-            report.differing[entry.judgement.frame_id] = found
+            report.differing[judgement.frame_id] = found
         else:
             report.same += 1

@@ -1,6 +1,7 @@
 """Judges what some versions judged with another one, weld by weld, and tells where the verdict flips."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -12,13 +13,15 @@ from aiokafka.structs import TopicPartition
 from inference.loading import Versions
 from inference.session import ModelSession
 from inference.verification import Frames, StoredFrame, rejudge, thresholds_of
-from schemas.errors import WeldstreamError
+from schemas.errors import BadRecordError, WeldstreamError
 from schemas.judgements import Judgement, RecordPosition
 from schemas.recalls import WeldRecall
 from schemas.settings import KafkaSettings
 from schemas.topics import JUDGEMENTS
 from stream.ledger import iterate_entries
 from stream.reading import Span, bounds_of, partitions_of
+
+_log = logging.getLogger(__name__)
 
 CHUNK = 32
 """Frames of a weld that are judged again before what came of them is published."""
@@ -260,8 +263,8 @@ class Recaller:
         was, now = (before.defective_before, before.defective_after) if before else (False, False)
         flips = []
         for found in chunk:
-            frame = await frames.fetch(found.judgement.source)
-            if frame is None or frame.decoded.sha256 != found.judgement.pixels_sha256:
+            frame = await self._frame(found.judgement, frames)
+            if frame is None:
                 gone += 1
                 continue
             thresholds = thresholds_of(found.judgement)
@@ -285,6 +288,17 @@ class Recaller:
             recalled_at=self._clock(),
         )
         return recall, flips
+
+    async def _frame(self, judgement: Judgement, frames: Frames) -> StoredFrame | None:
+        try:
+            frame = await frames.fetch(judgement.source)
+        except BadRecordError as error:
+            _log.warning("frame %s is not where it was judged: %s", judgement.frame_id, error)
+            return None
+        if frame is not None and frame.decoded.sha256 != judgement.pixels_sha256:
+            _log.warning("frame %s is not the one that was judged", judgement.frame_id)
+            return None
+        return frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,15 @@ from typing import Self
 
 import numpy as np
 from aiokafka.structs import TopicPartition
+from pydantic import ValidationError
 
 from inference.session import ModelSession
 from inference.settings import FlaggingSettings
 from inference.verdict import Verdict, conclude
+from schemas.errors import BadRecordError
 from schemas.judgements import Judgement, RecordPosition
 from schemas.settings import KafkaSettings
+from schemas.topics import MIB
 from stream.broker import make_consumer
 from stream.clients import Consumer
 from stream.codec import DecodedFrame, FrameLimits, decode_frame, decode_raster
@@ -18,6 +21,8 @@ from stream.preprocessing import VERSION, pad_to_multiple, prepare
 from stream.records import InRecord
 
 _POLL_MS = 200
+_LIMITS = FrameLimits(max_bytes=16 * MIB, max_pixels=64 * MIB)
+"""Whatever was judged is read again, whatever the limits were that it was judged under."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +54,6 @@ class Frames:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
-        self._limits = FrameLimits()
         self._partition: TopicPartition | None = None
         self._end = 0
         self._consumer: Consumer | None = None
@@ -83,7 +87,7 @@ class Frames:
             for record in records:
                 if record.offset != source.offset:
                     return None
-                return StoredFrame(record, decode_frame(record, self._limits))
+                return StoredFrame(record, decode_frame(record, _LIMITS))
         return None
 
     async def _connected(self) -> Consumer:
@@ -124,6 +128,13 @@ def thresholds_of(judgement: Judgement) -> FlaggingSettings:
     return FlaggingSettings.model_validate(judgement.thresholds)
 
 
+def _is_mask(judgement: Judgement, again: Rejudged) -> bool:
+    try:
+        return np.array_equal(again.mask, decode_raster(judgement.mask, _LIMITS))
+    except BadRecordError:
+        return False
+
+
 def differences(judgement: Judgement, frame: DecodedFrame, session: ModelSession) -> list[str]:
     """Judge a frame again with the version that judged it, and name what differs from what was published.
 
@@ -143,13 +154,15 @@ def differences(judgement: Judgement, frame: DecodedFrame, session: ModelSession
         found.append("frame")
     if judgement.classes != session.version.classes.codes:
         found.append("classes")
-    again = rejudge(frame, session, thresholds_of(judgement))
-    if not np.array_equal(again.mask, decode_raster(judgement.mask, FrameLimits())):
-        found.append("mask")
-    if again.verdict.indications != judgement.indications:
-        found.append("indications")
-    if again.verdict.uncertainty != judgement.uncertainty:
-        found.append("uncertainty")
-    if again.verdict.flagged != judgement.flagged:
-        found.append("flagged")
-    return found
+    try:
+        again = rejudge(frame, session, thresholds_of(judgement))
+    except ValidationError:
+        return [*found, "thresholds"]
+    verdict = again.verdict
+    same = {
+        "mask": _is_mask(judgement, again),
+        "indications": verdict.indications == judgement.indications,
+        "uncertainty": verdict.uncertainty == judgement.uncertainty,
+        "flagged": verdict.flagged == judgement.flagged,
+    }
+    return [*found, *(name for name, holds in same.items() if not holds)]

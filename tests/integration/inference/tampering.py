@@ -49,12 +49,14 @@ def without(sequence: int) -> Change:
     return lambda topic, records: [r for r in records if topic is not JUDGEMENTS or sequence_of(r) != sequence]
 
 
-def altered(sequence: int) -> Change:
+def altered(sequence: int, **fields: object) -> Change:
     """Let a judgement say something else."""
+
+    said = fields or {"indications": (), "flagged": False, "uncertainty": 0.5}
 
     def change(topic: Topic, records: list[OutRecord]) -> list[OutRecord]:
         return [
-            with_value(r, judgement_of(r).model_copy(update={"indications": (), "flagged": False, "uncertainty": 0.5}))
+            with_value(r, judgement_of(r).model_copy(update=said))
             if topic is JUDGEMENTS and sequence_of(r) == sequence
             else r
             for r in records

@@ -8,13 +8,15 @@ from aiokafka.structs import TopicPartition
 
 from inference.audit import WeldReport, verify_exported, verify_weld
 from inference.settings import InferenceSettings
+from schemas.judgements import RecordPosition
 from schemas.settings import KafkaSettings
-from schemas.topics import JUDGEMENTS, WELD_PASSES
-from stream.broker import make_admin
+from schemas.topics import FRAMES, JUDGEMENTS, WELD_PASSES
+from stream.broker import make_admin, send
 from stream.ledger import folder as layout
 from stream.ledger import read_states
 from stream.ledger.export import export_ledger
 from stream.ledger.folder import LedgerFolder
+from stream.records import OutRecord
 from tests.integration.inference.conftest import running
 from tests.integration.inference.outside import Outside, eventually
 from tests.integration.inference.tampering import (
@@ -143,6 +145,25 @@ async def test_another_model_under_the_same_number_is_found(
     report = await verify(settings, tmp_path)
     assert not report.holds
     assert report.passes[0].differing == {"weld-1-0": ["model.digest"]}
+
+
+async def test_a_judgement_that_names_what_is_not_there_is_found(
+    settings: InferenceSettings, outside: Outside, tmp_path: Path
+) -> None:
+    await judge(settings, outside, 4, welds=1)
+    broken = OutRecord(settings.kafka.topic(FRAMES), b"weld-0", b"no image")
+    position = await (await send(outside.producer, broken))
+    source = RecordPosition(topic=position.topic, partition=position.partition, offset=position.offset)
+    model = outside.judgements()[0].model.model_copy(update={"version": 7})
+    for name, change, reason in (
+        ("source", altered(1, source=source), "missing_header: "),
+        ("model", altered(1, model=model), "registry: "),
+    ):
+        kafka = await copied(settings.kafka, name, change)
+        report = await verify(settings, tmp_path, "weld-0", kafka)
+        (own,) = report.passes
+        ((frame_id, (what,)),) = own.differing.items()
+        assert (frame_id, what.startswith(reason), own.same) == ("weld-0-1", True, 3), what
 
 
 async def test_an_export_is_verified_without_kafka_and_grows_with_each_export(
