@@ -43,7 +43,7 @@ $(STAMP):
 demo: setup ## Run the whole loop on a simulated weld line and write demo-report.html
 	@$(BIN)/weldstream demo $(ARGS)
 
-up: setup ## Run Kafka, Redis, inference and learner until stopped; data is kept in .weldstream
+up: setup ## Run Kafka, Redis, inference, learner and recaller until stopped; data is kept in .weldstream
 	@$(BIN)/weldstream up $(ARGS)
 
 test: setup ## Run all tests, those against the real Kafka and Redis included

@@ -55,9 +55,13 @@ GUARANTEES = (
     ),
     Guarantee(
         "The judgements of a pass form a chain: one that is missing, doubled or changed is found.",
-        "By `weldstream verify WELD`, as long as the judgements are retained. A change or loss of the last one does "
-        "not show there: no record follows it, and the weld's state, which names it, is not read. The chain is not "
-        "signed: who can write to the topics can write a new one.",
+        "By `weldstream verify WELD`, as long as the judgements are retained, and from an exported ledger for as long "
+        "as that is kept. The last one is proved by the weld's state, and after the end of the pass by its record in "
+        "`weld-passes`. What does not hold: the chain is not signed, so who can write to all of these topics, or "
+        "replace a whole exported folder, can write a new one. A pass of which nothing is left, neither judgement nor "
+        "state nor end, is not missed. Once retention has taken the beginning of a partition, a pass that lacks its "
+        "first judgements counts as cut, not as changed; the same goes for an export that began late. In an export "
+        "the judgements after the last state that it read are proved by the next export.",
         ("inference killed", "inference stalled past its session", "inference nodes join and leave"),
     ),
     Guarantee(

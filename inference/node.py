@@ -34,7 +34,7 @@ from memory.artifacts import ArtifactStore
 from memory.key_files import verifier_of
 from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
-from schemas.topics import FRAMES, JUDGEMENTS, TOPICS, WELD_STATES
+from schemas.topics import FRAMES, JUDGEMENTS, TOPICS, WELD_PASSES, WELD_STATES
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
@@ -149,7 +149,8 @@ class InferenceNode:
 
     async def _connect(self, producer: AIOKafkaProducer) -> None:
         kafka, suffix = self._settings.kafka, self._settings.serving.output_suffix
-        own = [replace(topic, name=topic.name + suffix) for topic in (JUDGEMENTS, WELD_STATES) if suffix]
+        ours = (JUDGEMENTS, WELD_STATES, WELD_PASSES)
+        own = [replace(topic, name=topic.name + suffix) for topic in ours if suffix]
         await PATIENT.run(lambda: ensure_topics(kafka, (*TOPICS, *own)), rng=self._rng, on_retry=_report)
         await PATIENT.run(producer.start, rng=self._rng, on_retry=_report)
 

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from learner.checkpoint import Checkpoint, CheckpointStore
+from memory.history import served_line
 from memory.registry import ModelRegistry
 from schemas.errors import BadRecordError
 from schemas.events import ModelReleased, ModelVersion
@@ -141,8 +142,8 @@ def find_beginning(
             checkpoint = None
     if checkpoint is not None or serving is None:
         return Beginning(checkpoint, None, serving)
-    # What was taken back is newer than what serves, and not to be gone on from.
-    last = serving.version.model.version
-    candidates = (r.version for r in reversed(registry.releases()) if r.version.model.version <= last)
+    releases = registry.releases()
+    versions = {release.version.model.version: release.version for release in releases}
+    candidates = (versions[number] for number in reversed(served_line(releases)))
     clean = (v for v in candidates if revoked.spares(frozenset(v.without_inspectors), v.labels_read))
     return Beginning(None, next(clean, None), serving)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from memory.files import AtomicFiles
+from memory.history import served_line
 from memory.key_files import signer_of, verifier_of
 from memory.signing import Signer, Verifier
 from schemas.classes import ClassTable
@@ -278,13 +279,7 @@ class ModelRegistry:
         return self.promote(self._served_before() if to is None else to, ReleaseKind.ROLLBACK, reason, epoch=epoch)
 
     def _served_before(self) -> int:
-        served: _Numbers = []
-        for release in self.releases():
-            number = release.version.model.version
-            if release.kind is ReleaseKind.ROLLBACK and number in served:
-                del served[served.index(number) + 1 :]
-            elif not served or served[-1] != number:
-                served.append(number)
+        served = served_line(self.releases())
         if len(served) < 2:  # noqa: PLR2004 - the one that serves and one before
             raise RegistryError(f"no version of {self._name!r} served before the present one")
         return served[-2]

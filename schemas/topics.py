@@ -10,7 +10,8 @@ from schemas.frames import Frame
 from schemas.inspectors import InspectorStanding
 from schemas.judgements import Judgement
 from schemas.labels import LabelledFrame, ReviewRequest
-from schemas.welds import WeldState
+from schemas.recalls import WeldRecall
+from schemas.welds import PassEnd, WeldState
 
 MIB = 1024 * 1024
 HOUR_MS = 3_600_000
@@ -81,6 +82,16 @@ WELD_STATES = Topic(
     cleanup="compact",
     retention_ms=-1,
 )
+WELD_PASSES = Topic(
+    name="weld-passes",
+    event_type="weldstream.pass-end.v1",
+    payload=PassEnd,
+    key="weld id",
+    # Written after the last judgement and kept as long: while a judgement is there, what proves the end is too.
+    description="What the chain of judgements of each ended pass ends with, in the partition of its frames.",
+    partitions=FRAMES.partitions,
+    retention_ms=JUDGEMENTS.retention_ms,
+)
 ALERTS = Topic(
     name="alerts",
     event_type="weldstream.alert.v1",
@@ -121,6 +132,15 @@ MODEL_RELEASES = Topic(
     cleanup="compact",
     retention_ms=-1,
 )
+RECALLS = Topic(
+    name="recalls",
+    event_type="weldstream.weld-recall.v1",
+    payload=WeldRecall,
+    key="weld id",
+    # Longer than judgements are kept: what was judged again is known as long as it could be asked for.
+    description="Welds that were judged again by the version that a roll-back returned to.",
+    retention_ms=30 * DAY_MS,
+)
 DRIFT_ALARMS = Topic(
     name="drift-alarms",
     event_type="weldstream.drift-alarm.v1",
@@ -142,11 +162,13 @@ TOPICS = (
     FRAMES,
     JUDGEMENTS,
     WELD_STATES,
+    WELD_PASSES,
     ALERTS,
     REVIEW_REQUESTS,
     LABELS,
     INSPECTORS,
     MODEL_RELEASES,
+    RECALLS,
     DRIFT_ALARMS,
     DEAD_LETTERS,
 )

@@ -1,8 +1,8 @@
-"""What must be known of a weld in progress so that another process can go on with it."""
+"""What must be known of a weld: so that another process can go on with it, and so that its end can be proved."""
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.frames import Identifier
 from schemas.rasters import Sha256
@@ -56,3 +56,30 @@ class WeldState(BaseModel):
     judged: Annotated[int, Field(ge=0)]
     head: Sha256 | None
     stretches: tuple[Stretch, ...]
+
+
+class PassEnd(BaseModel):
+    """A pass that has ended: what its chain of judgements must end with.
+
+    Attributes
+    ----------
+    weld_id, pass_id : str
+        The weld, and the frame with which the pass began.
+    model_version : int
+        The version that judged it.
+    judged : int
+        Judgements in all.
+    head : str
+        sha256 of the value of the record of the last one.
+    ended_at : datetime
+        When the pass was closed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weld_id: Identifier
+    pass_id: Identifier
+    model_version: Annotated[int, Field(ge=1)]
+    judged: Annotated[int, Field(ge=1)]
+    head: Sha256
+    ended_at: AwareDatetime

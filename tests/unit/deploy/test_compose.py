@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
+from inference.recall_settings import RecallerSettings
 from inference.settings import InferenceSettings
 from learner.settings import LearnerSettings
 from memory.key_files import signer_of, verifier_of
@@ -20,10 +21,15 @@ ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
-SETTINGS: dict[str, type[ProcessSettings]] = {"inference": InferenceSettings, "learner": LearnerSettings}
+SETTINGS: dict[str, type[ProcessSettings]] = {
+    "inference": InferenceSettings,
+    "learner": LearnerSettings,
+    "recaller": RecallerSettings,
+}
 OURS = sorted(SETTINGS)
 ONCE = {"keys"}
 """Runs to its end before others start."""
+IMAGES = sorted({"inference", "learner"})
 
 
 def variables(service: str) -> dict[str, str]:
@@ -160,7 +166,7 @@ def test_redis_keeps_its_data_and_evicts_nothing() -> None:
     assert options["--maxmemory-policy"] == "noeviction"
 
 
-@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("service", IMAGES)
 def test_each_service_is_built_from_its_own_target(service: str) -> None:
     target = SERVICES[service]["build"]["target"]
     stage = stages()[target]
@@ -169,6 +175,11 @@ def test_each_service_is_built_from_its_own_target(service: str) -> None:
     for source in re.findall(r"^COPY (\S+) ", stage, re.MULTILINE):
         assert (ROOT / source).exists(), source
     assert (ROOT / SERVICES[service]["build"]["dockerfile"]).exists()
+
+
+def test_what_recalls_is_another_process_of_the_image_that_serves() -> None:
+    assert SERVICES["recaller"]["build"] == SERVICES["inference"]["build"]
+    assert SERVICES["recaller"]["command"] == ["python", "-m", "inference.recaller"]
 
 
 def test_the_inference_image_has_neither_torch_nor_the_learner() -> None:
