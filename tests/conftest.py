@@ -12,7 +12,7 @@ import pytest
 from schemas.errors import PrerequisiteError
 from schemas.settings import KafkaSettings, RedisSettings
 from stream.local.jars import kafka_jars
-from stream.local.kafka import KafkaBroker
+from stream.local.kafka import Detour, KafkaBroker
 from stream.local.ports import free_port
 from stream.local.prerequisites import find_java, find_redis
 from stream.local.reaper import Reaper
@@ -88,14 +88,18 @@ def kafka_broker(
 ) -> Iterator[KafkaBroker]:
     """One broker for the whole session; tests keep apart by their topic prefix."""
     java, jars = java_and_jars
-    port = free_port()
+    ports: set[int] = set()
+    while len(ports) < 4:
+        ports.add(free_port(exclude=frozenset(ports)))
+    port, controller_port, behind, before = ports
     broker = KafkaBroker(
         tmp_path_factory.mktemp("kafka"),
         java=java,
         jars=jars,
         port=port,
-        controller_port=free_port(exclude=frozenset({port})),
+        controller_port=controller_port,
         reaper=reaper,
+        detour=Detour(behind, advertised=before),
     )
     broker.prepare()
     broker.start()
