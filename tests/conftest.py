@@ -27,6 +27,8 @@ KEPT_VARIABLES = {"WELDSTREAM_CACHE_DIR"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-results", help="Where tests/faults write what they found.")
+    parser.addoption("--minutes", type=float, default=30.0, help="How long tests/faults/soak.py goes on.")
+    parser.addoption("--seed", type=int, default=0, help="Of the faults that tests/faults/soak.py chooses.")
 
 
 def pytest_configure() -> None:

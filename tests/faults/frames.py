@@ -10,6 +10,7 @@ from aiokafka.structs import TopicPartition
 
 from inference.ownership import read_states
 from inference.settings import InferenceSettings
+from memory.registry import ModelRegistry
 from schemas.topics import DEAD_LETTERS, FRAMES, JUDGEMENTS, WELD_STATES
 from stream.local.service import ServiceProcess
 from stream.records import OutRecord
@@ -42,8 +43,8 @@ class FrameTrial:
         The frames that `begin` sends.
     poisoned, refused : int
         Frames that are no image, and releases that cannot be served: each has a dead letter.
-    swaps : int
-        The newest version.
+    versions, announced : int
+        The newest version, and how often one was announced.
     """
 
     settings: InferenceSettings
@@ -53,7 +54,8 @@ class FrameTrial:
     sending: asyncio.Task[None] | None = None
     poisoned: int = 0
     refused: int = 0
-    swaps: int = 1
+    versions: int = 1
+    announced: int = 1
 
     async def begin(self, count: int = FRAMES_SENT) -> None:
         """Let a first model serve, and frames stream: three welds at a time, ten frames of each."""
@@ -80,8 +82,15 @@ class FrameTrial:
 
     async def swap(self) -> None:
         """Release another model: welds in progress must go on with the one that they began with."""
-        self.swaps += 1
-        await self.outside.register(self.swaps, defect=FIRST if self.swaps % 2 else SECOND)
+        self.versions, self.announced = self.versions + 1, self.announced + 1
+        defect = FIRST if self.versions % 2 else SECOND
+        await self.outside.register(self.versions, defect=defect, sequence=self.announced)
+
+    async def roll_back(self) -> None:
+        """Announce the version before the newest."""
+        registry = ModelRegistry(self.settings.registry.uri, self.settings.registry.model_name)
+        self.announced += 1
+        await self.outside.announce(registry.get(max(1, self.versions - 1)), self.announced)
 
     async def judged(self, count: int) -> None:
         """Wait until so many frames are judged."""
