@@ -36,6 +36,10 @@ class LabelTrial:
         Starts processes.
     report : FaultReport
         Is told what came of it.
+    sent : list of str
+        Ids of the labels sent.
+    letters, restarts : int
+        Labels sent that nobody can read; how often the learner ended and was started again.
     """
 
     settings: LearnerSettings
@@ -44,6 +48,7 @@ class LabelTrial:
     report: FaultReport
     sent: list[str] = field(default_factory=list)
     letters: int = 0
+    restarts: int = 0
 
     def learner(self, variables: Mapping[str, str] = NOTHING) -> AbstractAsyncContextManager[ServiceProcess]:
         """Run a learner, which is killed at the end of the block."""
@@ -72,11 +77,17 @@ class LabelTrial:
         """Return what the learner has written down, None before its first checkpoint."""
         return checkpoint(self.settings)
 
-    async def settled(self, learner: ServiceProcess, count: int | None = None) -> None:
-        """Wait until the learner has written down that it is done with so many records, by default all."""
+    async def settled(self, learner: ServiceProcess, count: int | None = None, *, supervised: bool = False) -> None:
+        """Wait until the learner has written down that it is done with so many records, by default all.
+
+        One that ends meanwhile is started again where it is supervised, and fails the test where it is not.
+        """
         wanted = len(self.sent) + self.letters if count is None else count
         async with asyncio.timeout(PATIENCE_S):
             while (found := await asyncio.to_thread(self.position)) is None or settled_by(found) < wanted:
+                if supervised and not learner.is_running:
+                    self.restarts += 1
+                    learner.start(wait=False)
                 assert learner.is_running, f"the learner ended with {learner.returncode}: {learner.log_tail()}"
                 await asyncio.sleep(POLL_S)
 
@@ -95,6 +106,8 @@ class LabelTrial:
             "releases not announced": int(serving is None or serving.version.model.version not in released),
         }
         sent = f"{len(self.sent) + self.letters} labels sent, {len(self.sent)} learned, {self.letters} dead letters"
+        if self.restarts:
+            sent += f"; the learner ended {self.restarts} times and was started again"
         self.report.labels(fault, f"{method}; {sent}", wrong, len(self.sent) + self.letters)
 
     async def _remembered(self) -> int:

@@ -14,7 +14,8 @@ from tests.faults.disk import SmallDisk, small_disk
 from tests.faults.frames import FrameTrial
 
 
-@pytest.mark.parametrize("how", ["killed", pytest.param("stopped", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+@pytest.mark.thorough  # tests/integration/inference/test_broker_restart.py says the same in less time
 @pytest.mark.timeout(240)
 async def test_the_broker_goes_and_comes_back(frames: FrameTrial, kafka_broker: KafkaBroker, how: str) -> None:
     await frames.begin()

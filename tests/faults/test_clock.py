@@ -43,6 +43,7 @@ async def test_the_clock_of_inference_is_set(frames: FrameTrial, clock: Clock) -
     await frames.conclude("clock set: inference", method)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
 async def test_the_clock_of_the_learner_is_set(labels: LabelTrial, clock: Clock) -> None:
     async with labels.learner(clock.variables) as learner:

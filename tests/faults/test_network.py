@@ -74,17 +74,19 @@ async def test_a_node_that_nobody_hears_is_replaced_and_comes_back(frames: Frame
     await frames.conclude("network silent: one of two nodes", method)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
 async def test_the_network_of_inference_is_slow(frames: FrameTrial, network: Proxy) -> None:
     await frames.begin()
     async with frames.inference():
         await frames.judged(20)
-        network.latency_s, network.bytes_per_s = 0.1, 200_000
+        network.latency_s, network.bytes_per_s = 0.05, 200_000
         await frames.all_judged()
-    method = "100 ms each way and 200 kB/s a connection to the broker"
+    method = "50 ms each way and 200 kB/s a connection to the broker"
     await frames.conclude("network slow: inference", method)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
 async def test_the_learner_is_cut_off_silenced_and_slowed(labels: LabelTrial, network: Proxy) -> None:
     async with labels.learner() as learner:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from learner.settings import HoldoutSettings
 from schemas.settings import RedisSettings
 from stream.local.ports import free_port
 from stream.local.reaper import Reaper
@@ -48,7 +49,7 @@ def waits(learner: ServiceProcess) -> bool:
     return WAITING.search(learner.log_file.read_text()) is not None
 
 
-@pytest.mark.parametrize("how", ["killed", "stopped"])
+@pytest.mark.parametrize("how", ["killed", pytest.param("stopped", marks=pytest.mark.thorough)])
 @pytest.mark.timeout(240)
 async def test_redis_goes_and_comes_back(labels: LabelTrial, server: RedisServer, how: str) -> None:
     async with labels.learner() as learner:
@@ -58,13 +59,18 @@ async def test_redis_goes_and_comes_back(labels: LabelTrial, server: RedisServer
             await asyncio.to_thread(server.kill if how == "killed" else server.stop)
             await labels.send(8)
             await asyncio.to_thread(server.start)
-            await labels.settled(learner)
+            await labels.settled(learner, supervised=True)
         method = f"Redis, with an append-only file, is {how} and started again three times while labels are learned"
         await labels.conclude(f"redis {how}", method, learner)
 
 
+@pytest.mark.thorough
+@pytest.mark.xfail(
+    reason="the learner ends where a checkpoint reads the memory's cursor from a Redis that is away, and is ready "
+    "while it waits"
+)
 @pytest.mark.timeout(240)
-async def test_redis_is_away_until_the_learner_says_so(labels: LabelTrial, server: RedisServer) -> None:
+async def test_the_learner_waits_for_redis_and_is_not_ready(labels: LabelTrial, server: RedisServer) -> None:
     async with labels.learner() as learner:
         await labels.begin()
         await asyncio.to_thread(server.kill)
@@ -77,6 +83,21 @@ async def test_redis_is_away_until_the_learner_says_so(labels: LabelTrial, serve
         await labels.conclude("redis away", method, learner)
 
 
+@pytest.mark.thorough
+@pytest.mark.xfail(reason="a label that is held out while Redis is away becomes a dead letter")
+@pytest.mark.timeout(240)
+async def test_labels_that_are_held_out_wait_for_redis(labels: LabelTrial, server: RedisServer) -> None:
+    labels.settings = labels.settings.model_copy(update={"holdout": HoldoutSettings(share=0.5, unit="label")})
+    async with labels.learner() as learner:
+        await labels.begin()
+        await asyncio.to_thread(server.kill)
+        await labels.send(16)
+        await eventually(lambda: waits(learner) or not learner.is_running)
+        await asyncio.to_thread(server.start)
+        await labels.settled(learner, supervised=True)
+    assert not labels.outside.letters
+
+
 @pytest.mark.timeout(240)
 async def test_redis_has_no_memory_left(labels: LabelTrial, server: RedisServer) -> None:
     async with Redis.from_url(server.url) as redis, labels.learner() as learner:
@@ -86,11 +107,12 @@ async def test_redis_has_no_memory_left(labels: LabelTrial, server: RedisServer)
         await eventually(lambda: waits(learner) or not learner.is_running)
         await labels.send(8)
         await redis.config_set("maxmemory", "0")
-        await labels.settled(learner)
+        await labels.settled(learner, supervised=True)
         method = "maxmemory is below what is used until the learner has said that it waits"
         await labels.conclude("redis out of memory", method, learner)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
 async def test_the_network_of_redis_is_cut_silent_and_slow(labels: LabelTrial, link: Proxy) -> None:
     redis = labels.settings.redis.model_copy(update={"url": SecretStr(f"redis://127.0.0.1:{link.port}/0")})
@@ -102,14 +124,14 @@ async def test_the_network_of_redis_is_cut_silent_and_slow(labels: LabelTrial, l
             link.cut()
             await asyncio.sleep(1)
             link.mend()
-        await labels.settled(learner)
+        await labels.settled(learner, supervised=True)
         link.silence()
         await labels.send(8)
         await asyncio.sleep(7)
         link.mend()
         link.latency_s, link.bytes_per_s = 0.05, 200_000
         await labels.send(8)
-        await labels.settled(learner)
+        await labels.settled(learner, supervised=True)
         link.mend()
         method = "reset three times, silent for longer than the client's timeout, then 50 ms each way and 200 kB/s"
         await labels.conclude("network cut, silent and slow: redis", method, learner)
