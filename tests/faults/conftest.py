@@ -93,8 +93,12 @@ def settings(inference_settings: InferenceSettings) -> InferenceSettings:
 
 
 @pytest.fixture
-def frames(settings: InferenceSettings, outside: Outside, services: Services, faults: FaultReport) -> FrameTrial:
-    return FrameTrial(settings, outside, services, faults)
+async def frames(
+    settings: InferenceSettings, outside: Outside, services: Services, faults: FaultReport
+) -> AsyncIterator[FrameTrial]:
+    trial = FrameTrial(settings, outside, services, faults)
+    yield trial
+    await trial.end()
 
 
 @pytest.fixture

@@ -62,6 +62,12 @@ class FrameTrial:
         await self.outside.register(1, defect=FIRST)
         self.sending = asyncio.create_task(self.stream(count))
 
+    async def end(self) -> None:
+        """Send no more frames, where a test failed before all were sent."""
+        if self.sending is not None:
+            self.sending.cancel()
+            await asyncio.gather(self.sending, return_exceptions=True)
+
     async def stream(self, count: int, prefix: str = "weld", every_s: float = 0.01) -> None:
         """Publish frames."""
         for number in range(count):

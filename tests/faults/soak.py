@@ -154,7 +154,7 @@ class Soak:
 
     async def fill_redis(self) -> None:
         async with Redis.from_url(self.redis.url) as redis:
-            await redis.config_set("maxmemory", "1mb")
+            await redis.config_set("maxmemory", "1")
             await self.breathe()
             await redis.config_set("maxmemory", "0")
 

@@ -102,7 +102,7 @@ async def test_labels_that_are_held_out_wait_for_redis(labels: LabelTrial, serve
 async def test_redis_has_no_memory_left(labels: LabelTrial, server: RedisServer) -> None:
     async with Redis.from_url(server.url) as redis, labels.learner() as learner:
         await labels.begin()
-        await redis.config_set("maxmemory", "1mb")
+        await redis.config_set("maxmemory", "1")
         await labels.send(8)
         await eventually(lambda: waits(learner) or not learner.is_running)
         await labels.send(8)
