@@ -1,6 +1,6 @@
 """Faults on the real broker; ``make test-faults`` writes what was found to benchmarks/results/faults.json."""
 
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Container, Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -69,9 +69,12 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
     write_results(figures, path)
 
 
-def early_and_later(places: Iterable[str], later: int) -> list[ParameterSet | str]:
-    """Return each place at its first time, and at a later one where it is thorough."""
-    first = [f"{place}:1" for place in places]
+def early_and_later(places: Iterable[str], later: int, quick: Container[str] | None = None) -> list[ParameterSet | str]:
+    """Return each place at its first time, and at a later one; thorough are the later ones and those not quick."""
+    first = [
+        f"{place}:1" if quick is None or place in quick else pytest.param(f"{place}:1", marks=pytest.mark.thorough)
+        for place in places
+    ]
     return [*first, *(pytest.param(f"{place}:{later}", marks=pytest.mark.thorough) for place in places)]
 
 

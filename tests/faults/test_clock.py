@@ -23,6 +23,7 @@ def off(judgement: Judgement) -> int:
     return round((judgement.judged_at - datetime.now(UTC)) / HOUR)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
 async def test_the_clock_of_inference_is_set(frames: FrameTrial, clock: Clock) -> None:
     await frames.begin()

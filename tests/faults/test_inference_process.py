@@ -9,9 +9,11 @@ from tests.faults.frames import FRAMES_SENT, FrameTrial
 from tests.faults.services import killed, stop
 
 CRASH_POINTS = ("fetched", "computed", "concluded", "sent", "offsets_sent", "committed")
+QUICK = ("sent", "offsets_sent", "committed")
+"""Where most can go wrong; each takes as long as the session of the dead."""
 
 
-@pytest.mark.parametrize("where", early_and_later(CRASH_POINTS, 5))
+@pytest.mark.parametrize("where", early_and_later(CRASH_POINTS, 5, QUICK))
 @pytest.mark.timeout(180)
 async def test_killed_at(frames: FrameTrial, where: str) -> None:
     await frames.begin()
@@ -25,6 +27,7 @@ async def test_killed_at(frames: FrameTrial, where: str) -> None:
     await frames.conclude(f"inference killed: {point}, {time}", method)
 
 
+@pytest.mark.thorough  # tests/integration/inference/test_process.py says much the same in less time
 @pytest.mark.timeout(180)
 async def test_stopped_in_order_again_and_again(frames: FrameTrial) -> None:
     await frames.begin()
