@@ -30,7 +30,7 @@ _INFERENCE = ("inference killed", "inference stopped", "inference stalled", "inf
 _BROKER = ("broker killed", "broker stopped", "broker's disk full")
 _NETWORK = ("network cut: inference", "network silent", "network slow: inference")
 _RELEASES = ("partial artifact", "release loads the second time", "roll-back during a swap")
-_REDIS = ("redis killed", "redis stopped", "redis out of memory", "network cut, silent and slow: redis")
+_REDIS = ("redis", "network cut, silent and slow: redis")
 
 GUARANTEES = (
     Guarantee(

@@ -114,7 +114,9 @@ async def labels(
 ) -> AsyncIterator[LabelTrial]:
     # A checkpoint after each step, by which one sees from outside what is settled.
     checkpoints = CheckpointSettings(folder=tmp_path / "learner", every_labels=1)
-    settings = tiny_settings(kafka_settings, redis_settings, tmp_path / "labels", checkpoint=checkpoints)
+    # Its releases are another network's: inference beside it serves its own.
+    kafka = kafka_settings.model_copy(update={"topic_prefix": f"{kafka_settings.topic_prefix}labels."})
+    settings = tiny_settings(kafka, redis_settings, tmp_path / "labels", checkpoint=checkpoints)
     async with LabelsOutside(settings) as outside:
         yield LabelTrial(settings, outside, services, faults)
 

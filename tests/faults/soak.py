@@ -200,11 +200,10 @@ async def soak(  # noqa: PLR0917 - fixtures are found by name
     async with Proxy(free_port(exclude=frozenset({server.port})), server.port) as link, AsyncExitStack() as resources:
         kafka = by_way_of(frames.settings.kafka, network)
         frames.settings = frames.settings.model_copy(update={"kafka": kafka})
-        kafka = kafka.model_copy(update={"topic_prefix": f"{kafka.topic_prefix}labels."})
         redis = RedisSettings(url=SecretStr(f"redis://127.0.0.1:{link.port}/0"), key_prefix="soak:")
         release = ReleaseSettings(labels=16, seconds=3600, rollback_window=100_000)
-        labels.settings = labels.settings.model_copy(update={"redis": redis, "release": release})
-        labels.settings = labels.settings.model_copy(update={"kafka": by_way_of(labels.settings.kafka, network)})
+        kafka = by_way_of(labels.settings.kafka, network)
+        labels.settings = labels.settings.model_copy(update={"kafka": kafka, "redis": redis, "release": release})
         yield Soak(frames, labels, network, link, kafka_broker, server, rng, resources)
 
 
