@@ -64,5 +64,6 @@ async def test_a_flood_of_labels(labels: LabelTrial, frames: FrameTrial, count: 
         method = (
             f"{count} labels at once, every {POISON_EVERY}. followed by half a one; at most {max(waiting):g} waited"
         )
-        await labels.conclude("label flood", f"{method}, and memory grew by {grown:.0f} MiB", learner)
-    await frames.conclude("inference during a label flood", f"{during} frames were judged before all was learned")
+        await labels.conclude(f"label flood: {count} labels", f"{method}, and memory grew by {grown:.0f} MiB", learner)
+    method = f"{during} frames were judged before all was learned"
+    await frames.conclude(f"inference during a label flood: {count} labels", method)
