@@ -317,8 +317,12 @@ class LearnerNode:
     def _reader(self) -> LabelReader:
         settings = self._settings
         limits = FrameLimits(max_bytes=settings.intake.max_frame_bytes, max_pixels=settings.intake.max_frame_pixels)
+        files = AtomicFiles(settings.registry.uri, settings.registry.options)
         return LabelReader(
-            limits, settings.classes, claim_checks(AtomicFiles(settings.registry.uri, settings.registry.options))
+            limits,
+            settings.classes,
+            claim_checks(files, limits.max_bytes),
+            max_label_bytes=settings.intake.max_label_bytes,
         )
 
     def _memory_rng(self) -> np.random.Generator:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from memory.files import AtomicFiles
 from schemas.classes import ClassTable
@@ -191,7 +191,12 @@ class ModelRegistry:
         data = self._files.read(self._path(folder, number))
         if data is None:
             raise RegistryError(f"{self._name!r} has no entry {number} in {folder}")
-        return model.model_validate_json(data)
+        try:
+            return model.model_validate_json(data)
+        except ValidationError as error:
+            raise RegistryError(
+                f"entry {number} of {self._name!r} in {folder} is damaged: {str(error)[:300]}"
+            ) from None
 
     def _numbers(self, folder: str) -> _Numbers:
         names = self._files.names(f"models/{self._name}/{folder}", ".json")

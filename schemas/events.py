@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.classes import ClassTable
 from schemas.frames import Identifier
-from schemas.judgements import ModelRef, Probability
+from schemas.judgements import MOST, ModelRef, Probability
 from schemas.rasters import Sha256
 
 
@@ -32,7 +32,7 @@ class DefectAlert(BaseModel):
         When it was raised.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     alert_id: Identifier
     weld_id: Identifier
@@ -52,7 +52,7 @@ class Artifact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: Sha256
-    size_bytes: Annotated[int, Field(ge=0)]
+    size_bytes: Annotated[int, Field(ge=0, le=MOST)]
 
 
 class ScoreComparison(BaseModel):
@@ -74,7 +74,7 @@ class ScoreComparison(BaseModel):
         Whether this refuses nothing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     evaluation_set: str
     group: str
@@ -89,7 +89,7 @@ class ScoreComparison(BaseModel):
 class GateVerdict(BaseModel):
     """Whether a candidate may be released, with the numbers that decided it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     passed: bool
     comparisons: tuple[ScoreComparison, ...]
@@ -138,7 +138,7 @@ class ModelVersion(BaseModel):
         When the training state was taken.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: ModelRef
     parent: int | None
@@ -147,8 +147,8 @@ class ModelVersion(BaseModel):
     architecture: str
     classes: ClassTable
     preprocessing: str
-    size_multiple: Annotated[int, Field(ge=1)]
-    labels_learned: Annotated[int, Field(ge=0)]
+    size_multiple: Annotated[int, Field(ge=1, le=1024)]
+    labels_learned: Annotated[int, Field(ge=0, le=MOST)]
     labels_until: dict[int, int] = Field(default_factory=dict)
     metrics: dict[str, float]
     gate: GateVerdict | None
@@ -177,7 +177,7 @@ class ModelReleased(BaseModel):
 
     version: ModelVersion
     kind: ReleaseKind
-    sequence: Annotated[int, Field(ge=1)]
+    sequence: Annotated[int, Field(ge=1, le=MOST)]
     announced_at: AwareDatetime
     reason: str = ""
 
@@ -185,7 +185,7 @@ class ModelReleased(BaseModel):
 class DriftAlarm(BaseModel):
     """A detector found that a stream changed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detector: str
     statistic: str

@@ -13,6 +13,7 @@ from schemas.errors import BadPayloadError, NonFiniteError, OversizeError
 from schemas.rasters import Dtype, MediaType
 from schemas.settings import Section
 from schemas.topics import MIB
+from stream.codec.cloudevents import quote
 from stream.codec.png import plain_png, png_size
 from stream.codec.tiff import TiffPage, plain_tiff, read_pages
 
@@ -71,7 +72,7 @@ def decode_image(
         pixels = _decode_tiff(data, limits)
     else:
         raise BadPayloadError(
-            f"content type {media_type[:80]!r} is not read; use {MediaType.PNG}, {MediaType.TIFF} or {MediaType.RAW}"
+            f"content type {quote(media_type)} is not read; use {MediaType.PNG}, {MediaType.TIFF} or {MediaType.RAW}"
         )
     if dtype is not None and pixels.dtype != dtype:
         raise BadPayloadError(f"the image has {pixels.dtype} samples, but {dtype} was announced")

@@ -132,7 +132,7 @@ def test_claim_checks_are_read_from_the_artifact_store(tmp_path: Path) -> None:
     inline = encode_raster(PIXELS).data or b""
     digest = hashlib.sha256(inline).hexdigest()
     check = Raster(media_type=MediaType.PNG, uri="artifact:x", sha256=digest)
-    fetch = claim_checks(AtomicFiles(str(tmp_path)))
+    fetch = claim_checks(AtomicFiles(str(tmp_path)), 1 << 20)
     with pytest.raises(ArtifactNotFoundError, match=f"artifact:x.*{digest}"):
         fetch("artifact:x", digest)
     ArtifactStore(str(tmp_path), cache_dir=tmp_path / "cache").put(inline)
