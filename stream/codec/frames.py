@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -197,8 +197,12 @@ def _time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise MalformedHeaderError(f"header ce_time says {quote(text)}, which is no RFC 3339 time") from None
-    if time.tzinfo is None:
+    offset = time.utcoffset()
+    if offset is None:
         raise MalformedHeaderError(f"header ce_time says {quote(text)}, which has no time zone")
+    if offset % timedelta(minutes=1):
+        # RFC 3339 knows minutes only, and JSON drops the rest: the frame's time would change on its way.
+        raise MalformedHeaderError(f"header ce_time says {quote(text)}, whose time zone is no whole number of minutes")
     return time
 
 

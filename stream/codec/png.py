@@ -47,7 +47,8 @@ def plain_png(data: bytes) -> bytes:
     """
     height, width, depth, interlaced = _read_header(data)
     samples = _inflate(b"".join(_sample_chunks(data)), _expected(height, width, depth // 8, interlaced=interlaced))
-    header = data[len(SIGNATURE) + _CHUNK.size :][: _HEADER.size]
+    start = len(SIGNATURE) + _CHUNK.size
+    header = data[start : start + _HEADER.size]
     return b"".join(
         [
             SIGNATURE,

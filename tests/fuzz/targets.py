@@ -100,6 +100,23 @@ def image(media_type: str) -> Callable[[bytes], bool]:
     return check
 
 
+def png_image(data: bytes) -> bool:
+    """As it is, and with the checksums that an attacker would not forget."""
+    return any([image(MediaType.PNG)(data), image(MediaType.PNG)(with_checksums(data))])  # noqa: C419 - both
+
+
+def with_checksums(data: bytes) -> bytes:
+    """Return PNG with the checksum of each chunk corrected, as far as there are chunks."""
+    mended, position = bytearray(data), 8
+    while position + 12 <= len(mended):
+        end = position + 8 + int.from_bytes(mended[position : position + 4], "big")
+        if end + 4 > len(mended):
+            break
+        mended[end : end + 4] = zlib.crc32(mended[position + 4 : end]).to_bytes(4, "big")
+        position = end + 4
+    return bytes(mended)
+
+
 def frame(data: bytes) -> bool:
     record = unpack_record(data)
     decoded = attempt(lambda: decode_frame(record, LIMITS))
@@ -263,7 +280,7 @@ PICTURES = (MediaType.PNG, MediaType.TIFF)
 TARGETS = {
     target.name: target
     for target in (
-        Target("PNG image", image(MediaType.PNG), seeds.pngs),
+        Target("PNG image", png_image, seeds.pngs),
         Target("TIFF image", image(MediaType.TIFF), seeds.tiffs),
         Target("frame record", frame, seeds.frames),
         Target("label", label, seeds.labels),
@@ -276,6 +293,6 @@ TARGETS = {
         Target(
             "raw array file", raw_array, lambda: [bytes([1, 8, 9, 8]) + bytes(288), bytes([2, 4, 9, 8]) + bytes(288)]
         ),
-        Target("artifact", artifact, lambda: [b"\3weights of a model", b"\2weights of a model"]),
+        Target("artifact", artifact, lambda: [b"\3weights of a model", b"\x09" + bytes(300)]),
     )
 }
