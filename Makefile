@@ -13,7 +13,7 @@ STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/p
 BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
 remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
 
-.PHONY: help setup demo up test test-faults check fix docs bench lock clean
+.PHONY: help setup demo up test test-faults fuzz check fix docs bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ test: setup ## Run all tests, those against the real Kafka and Redis included
 
 test-faults: setup ## Break the services on the real broker, thoroughly, and write what came of it
 	@$(BIN)/python -m pytest tests/faults --faults-results benchmarks/results/faults.json $(ARGS)
+
+fuzz: setup ## Try inputs on everything that reads bytes from outside, and write how many broke it
+	@$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 check: setup ## Formatter, linter, types, import rules, generated docs; changes nothing
 	@$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -24,15 +25,22 @@ def examples(share: float = 1.0) -> settings:
 
 
 class Tally:
-    """Inputs tried for each target, and how many of them were valid."""
+    """Inputs tried for each target, how many of them were valid, and which targets broke their promise."""
 
     def __init__(self) -> None:
         self._tried: Counter[str] = Counter()
         self._valid: Counter[str] = Counter()
+        self._broken: set[str] = set()
 
-    def add(self, target: str, *, valid: bool) -> None:
+    def check(self, target: str, check: Callable[[bytes], bool], data: bytes) -> None:
         self._tried[target] += 1
-        self._valid[target] += int(valid)
+        try:
+            self._valid[target] += check(data)
+        except BaseException:
+            self._broken.add(target)
+            raise
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps({name: [self._tried[name], self._valid[name]] for name in self._tried}))
+        """Write for each target: inputs tried, inputs valid, whether it was broken."""
+        rows = {name: [tried, self._valid[name], int(name in self._broken)] for name, tried in self._tried.items()}
+        path.write_text(json.dumps(rows))

@@ -25,6 +25,6 @@ def test_any_bytes_are_read_or_refused(target: Target, tally: Tally) -> None:
     @examples()
     @given(data=mutated(valid) | st.sampled_from(list(valid)))
     def read(data: bytes) -> None:
-        tally.add(target.name, valid=target.check(data))
+        tally.check(target.name, target.check, data)
 
     read()

@@ -55,9 +55,9 @@ def test_fields_of_events(topic: Topic, tally: Tally) -> None:
     @given(changes=st.dictionaries(st.sampled_from(places(document)), SCALARS, min_size=1, max_size=3))
     def read(changes: dict[tuple[object, ...], str]) -> None:
         value = rewritten(document, changes).encode(errors="replace")
-        tally.add("JSON event", valid=EVENT_CHECKS[EVENTS.index(topic)](value))
+        tally.check("JSON event", EVENT_CHECKS[EVENTS.index(topic)], value)
         if topic is LABELS:
-            tally.add("label", valid=TARGETS["label"].check(value))
+            tally.check("label", TARGETS["label"].check, value)
 
     read()
 
@@ -95,7 +95,7 @@ def test_headers_of_frames(
         else:
             headers.append((name, value))
     packed = pack_record(replace(frame, headers=tuple(headers), key=key))
-    tally.add("frame record", valid=TARGETS["frame record"].check(packed))
+    tally.check("frame record", TARGETS["frame record"].check, packed)
 
 
 @examples(8)
@@ -135,7 +135,7 @@ def test_chunks_of_png(data: st.DataObject, tally: Tally) -> None:
         extra = data.draw(st.sampled_from(kinds)), data.draw(st.binary(max_size=30))
         chunks.insert(data.draw(st.integers(1, len(chunks))), extra)
     packed = b"\x89PNG\r\n\x1a\n" + b"".join(seeds.png_chunk(*chunk) for chunk in chunks)
-    tally.add("PNG image", valid=TARGETS["PNG image"].check(packed))
+    tally.check("PNG image", TARGETS["PNG image"].check, packed)
 
 
 TAGS = [256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 317, 322, 323, 324, 325, 339, 33432, 34675, 700, 34665]
@@ -160,8 +160,8 @@ def test_tags_of_tiff(data: st.DataObject, tally: Tally) -> None:
         st.sampled_from([bytes(72), bytes(range(256)) * 2, zlib.compress(bytes(72)), b"\x80\x0b" + bytes(40)])
     )
     packed = seeds.tiff(sorted([*entries, *offsets]), body, following=following, endian=endian)
-    tally.add("TIFF image", valid=TARGETS["TIFF image"].check(packed))
-    tally.add("TIFF stack file", valid=TARGETS["TIFF stack file"].check(packed))
+    tally.check("TIFF image", TARGETS["TIFF image"].check, packed)
+    tally.check("TIFF stack file", TARGETS["TIFF stack file"].check, packed)
 
 
 SHAPES = st.lists(st.integers(-1, 20) | st.sampled_from([0, 2**31, 2**63, 2**64]), max_size=3)
@@ -185,4 +185,4 @@ def test_headers_of_samples(
     document = header | dict.fromkeys(changes)
     packed = rewritten(document, {(name,): value for name, value in changes.items()}).encode(errors="replace")
     stored = b"WSS1" + len(packed).to_bytes(4, "little") + zlib.crc32(packed + body).to_bytes(4, "little")
-    tally.add("stored sample", valid=TARGETS["stored sample"].check(stored + packed + body))
+    tally.check("stored sample", TARGETS["stored sample"].check, stored + packed + body)
