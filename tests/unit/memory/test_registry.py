@@ -132,3 +132,19 @@ def test_the_cache_is_bounded(store: Callable[..., ArtifactStore], tmp_path: Pat
     artifacts = [kept.put(bytes([i]) * 100) for i in range(4)]
     paths = [kept.open_local(a) for a in artifacts]
     assert [p.exists() for p in paths] == [False, False, True, True]
+
+
+def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
+    registry = ModelRegistry(str(tmp_path), "weld")
+    publish(registry)
+    path = tmp_path / "models" / "weld" / "versions" / "00000001.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(RegistryError, match="is damaged"):
+        registry.get(1)
+
+
+def test_an_artifact_of_another_size_is_refused_unread(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(str(tmp_path / "registry"), cache_dir=tmp_path / "cache")
+    stored = artifacts.put(b"weights")
+    with pytest.raises(DigestMismatchError, match="is stored as 7 bytes"):
+        artifacts.open_local(stored.model_copy(update={"size_bytes": 8}))
