@@ -11,7 +11,7 @@ from stream.codec.cloudevents import JSON, explain, media_type, quote, read_head
 from stream.records import InRecord, OutRecord
 
 MOST_VALUES = 200_000
-"""Values in one event. Each may cost a hundred times its bytes, in memory and in faults to be told."""
+"""Values in one event. Each may be a fault, and a fault takes about a kilobyte until it has been told."""
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -27,7 +27,8 @@ class FrameLimits(Section):
     """What a payload may cost before it is refused."""
 
     max_bytes: Annotated[int, Field(ge=1)] = Field(4 * MIB, description="Largest encoded image in bytes.")
-    max_pixels: Annotated[int, Field(ge=1)] = Field(4 * MIB, description="Most pixels of an image.")
+    # Beyond this the decoder would warn of an image that is meant to exhaust the memory.
+    max_pixels: Annotated[int, Field(ge=1, le=64 * MIB)] = Field(4 * MIB, description="Most pixels of an image.")
 
 
 def decode_image(
