@@ -23,15 +23,15 @@ BROKEN = ROOT / "fuzz-broken"
 """Where inputs are left that broke a promise."""
 
 SEED = 20260101
-EXAMPLES = 800
+EXAMPLES = 600
 """Of each property test."""
-MEMORY, FILES = 100_000, 8_000
+MEMORY, FILES = 50_000, 8_000
 RUNS: Mapping[str, int] = {
     "PNG image": MEMORY,
     "TIFF image": MEMORY,
     "frame record": MEMORY,
     "label": MEMORY,
-    "images of a label": MEMORY,
+    "images of a label": MEMORY // 2,
     "JSON event": MEMORY,
     "stored sample": MEMORY,
     "dead letter": MEMORY,

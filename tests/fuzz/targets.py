@@ -42,6 +42,7 @@ from tests.unit.stream.samples import TIME, arrived
 LIMITS = FrameLimits(max_bytes=1 << 16, max_pixels=1 << 16)
 """Small, so that what is not limited shows."""
 EVENTS: tuple[Topic, ...] = tuple(topic for topic in TOPICS if topic.payload is not None and topic is not FRAMES)
+LABEL = seeds.label()
 T = TypeVar("T")
 
 
@@ -128,7 +129,7 @@ def frame(data: bytes) -> bool:
     hold(again.frame == decoded.frame, "metadata survive another round")
     same_pixels(again.pixels, decoded.pixels)
     # What is known of a frame also travels in JSON, in review requests and labels.
-    answer = seeds.label(decoded.frame)
+    answer = LABEL.model_copy(update={"frame": decoded.frame})
     carried = encode_event("t", LABELS, answer, key="k", event_id="e", source="s", time=TIME)
     hold(decode_event(arrived(carried), LABELS, LabelledFrame) == answer, "metadata survive in a label")
     return True
@@ -186,9 +187,13 @@ def label_images(data: bytes) -> bool:
     pixels, mask = rest[:cut], rest[cut:]
     raw = {"dtype": "uint8", "shape": seeds.SHAPE}
     kind, mask_kind = kinds[first % 3], kinds[first // 3 % 3]
-    answer = seeds.label(
-        pixels=Raster.model_construct(media_type=kind, **(raw if kind == MediaType.RAW else {}), data=pixels),
-        mask=Raster.model_construct(media_type=mask_kind, **(raw if mask_kind == MediaType.RAW else {}), data=mask),
+    answer = LABEL.model_copy(
+        update={
+            "pixels": Raster.model_construct(media_type=kind, **(raw if kind == MediaType.RAW else {}), data=pixels),
+            "mask": Raster.model_construct(
+                media_type=mask_kind, **(raw if mask_kind == MediaType.RAW else {}), data=mask
+            ),
+        }
     )
     return label(answer.model_dump_json().encode())
 
