@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -33,7 +32,8 @@ from inference.welds import WeldBook
 from memory.artifacts import ArtifactStore
 from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
-from schemas.topics import FRAMES, JUDGEMENTS, TOPICS, WELD_STATES
+from schemas.topics import FRAMES
+from stream.acls import inference_role, topics_to_ensure
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
@@ -141,9 +141,9 @@ class InferenceNode:
                 await asyncio.gather(*background, return_exceptions=True)
 
     async def _connect(self, producer: AIOKafkaProducer) -> None:
-        kafka, suffix = self._settings.kafka, self._settings.serving.output_suffix
-        own = [replace(topic, name=topic.name + suffix) for topic in (JUDGEMENTS, WELD_STATES) if suffix]
-        await PATIENT.run(lambda: ensure_topics(kafka, (*TOPICS, *own)), rng=self._rng, on_retry=_report)
+        kafka, serving = self._settings.kafka, self._settings.serving
+        topics = topics_to_ensure(inference_role(group=serving.group, suffix=serving.output_suffix), kafka)
+        await PATIENT.run(lambda: ensure_topics(kafka, topics), rng=self._rng, on_retry=_report)
         await PATIENT.run(producer.start, rng=self._rng, on_retry=_report)
 
     async def _unless_stopped(self, work: Awaitable[None]) -> bool:

@@ -10,7 +10,7 @@ from learner.rollback import RollbackWatch
 from learner.telemetry import LearnerMetrics
 from memory.samples import Sample
 from memory.stores.base import Admission
-from schemas.errors import WeldstreamError
+from schemas.errors import AccessRefusedError, WeldstreamError
 from stream.crash_points import CrashPoints
 from stream.records import InRecord
 
@@ -79,6 +79,8 @@ class Intake:
                 self._duplicate(record)
                 return
             await self._file(record, label)
+        except AccessRefusedError:
+            raise  # not the label's fault
         except WeldstreamError as error:
             await self._refuse(record, error)
             self._metrics.labels.labels("dead_letter").inc()

@@ -43,6 +43,7 @@ from memory.stores.base import Admission
 from schemas.errors import WeldstreamError
 from schemas.events import ModelReleased
 from schemas.topics import LABELS
+from stream.acls import LEARNER, topics_to_ensure
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
@@ -146,7 +147,7 @@ class LearnerNode:
         kafka = self._settings.kafka
         producer = make_producer(kafka, client_id="weldstream-learner")
         resources.push_async_callback(producer.stop)
-        await self._patiently("kafka", lambda: ensure_topics(kafka))
+        await self._patiently("kafka", lambda: ensure_topics(kafka, topics_to_ensure(LEARNER, kafka)))
         await self._patiently("kafka", producer.start)
         return producer
 

@@ -4,12 +4,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import numpy as np
-from redis.asyncio import Redis
 
 from learner.settings import LearnerSettings
 from memory.episodic import EpisodicMemory
 from memory.stores.base import Capacity
-from memory.stores.redis import RedisStore
+from memory.stores.redis import RedisStore, open_redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Memories:
 
 async def open_memories(settings: LearnerSettings, resources: AsyncExitStack, rng: np.random.Generator) -> Memories:
     """Open both on one client, which the resources close."""
-    client: Redis = Redis.from_url(settings.redis.url.get_secret_value())
+    client = open_redis(settings.redis)
     resources.push_async_callback(client.aclose)
     bounds, prefix = settings.memory, settings.redis.key_prefix
     return Memories(

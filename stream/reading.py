@@ -6,6 +6,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from schemas.settings import KafkaSettings
+from stream.access import start
 from stream.broker import make_admin, make_consumer
 from stream.clients import Consumer
 from stream.records import InRecord
@@ -41,7 +42,7 @@ async def partitions_of(kafka: KafkaSettings, name: str) -> list[TopicPartition]
     """Return a topic's partitions by its full name; none where nobody has created it yet."""
     admin: Any = make_admin(kafka)
     try:
-        await admin.start()
+        await start(admin, kafka)
         if name not in await admin.list_topics():
             return []
         (described,) = await admin.describe_topics([name])

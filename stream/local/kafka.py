@@ -4,8 +4,9 @@ import base64
 import shutil
 import subprocess
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from stream.local.jars import DEPLOY_KAFKA
 from stream.local.ports import LOOPBACK, accepts
@@ -18,8 +19,10 @@ LARGEST_RECORD_BYTES = 16 * 1024 * 1024
 JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 
 
-def server_properties(*, port: int, controller_port: int, log_dir: Path) -> str:
-    """Return the broker's configuration file."""
+def server_properties(
+    *, port: int, controller_port: int, log_dir: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Return the broker's configuration file; ``more`` settings go before ours."""
     settings = {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -41,6 +44,7 @@ def server_properties(*, port: int, controller_port: int, log_dir: Path) -> str:
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
+        **more,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
@@ -67,16 +71,31 @@ class KafkaBroker(ManagedProcess):
         Where clients connect, and where it speaks with itself.
     reaper : Reaper
         Stops it should this process die.
+    properties : mapping
+        More settings, which go before ours: listeners with encryption, an authorizer.
+    users : mapping
+        SCRAM-SHA-512 users that exist from the first start on, and their passwords.
     """
 
     def __init__(
-        self, folder: Path, *, java: Path, jars: Path, port: int, controller_port: int, reaper: Reaper
+        self,
+        folder: Path,
+        *,
+        java: Path,
+        jars: Path,
+        port: int,
+        controller_port: int,
+        reaper: Reaper,
+        properties: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.port = port
         self.controller_port = controller_port
         self._java = (str(java), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={DEPLOY_KAFKA / 'log4j2.xml'}")
         self._classpath = ("-cp", f"{jars}/*")
+        self._properties = dict(properties or {})
+        self._users = dict(users or {})
         self._configuration = self.folder / "server.properties"
         super().__init__(
             "kafka",
@@ -103,16 +122,19 @@ class KafkaBroker(ManagedProcess):
         data = self.folder / "data"
         formatted = self.folder / "formatted"
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._configuration.touch(mode=0o600)  # it may hold passwords and a key
         self._configuration.write_text(
-            server_properties(port=self.port, controller_port=self.controller_port, log_dir=data)
+            server_properties(port=self.port, controller_port=self.controller_port, log_dir=data, more=self._properties)
         )
         if formatted.exists():
             return
         shutil.rmtree(data, ignore_errors=True)  # half formatted by a run that was interrupted
         cluster_id = new_cluster_id()
         command = (*self._java, *self._classpath, "kafka.tools.StorageTool", "format", "-t", cluster_id)
+        users = (f"SCRAM-SHA-512=[name={name},password={password}]" for name, password in self._users.items())
+        added = (word for user in users for word in ("--add-scram", user))
         done = subprocess.run(  # noqa: S603 - built here
-            (*command, "-c", self._configuration),
+            (*command, "-c", self._configuration, *added),
             capture_output=True,
             text=True,
             check=False,
