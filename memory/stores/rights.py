@@ -4,8 +4,8 @@ import re
 
 from memory.stores.scripts import ADMIT, CLEAR, DRAW, STATS
 
-_SENT = ("EVALSHA", "EVAL", "HGETALL", "PING")
-"""By the store itself and by its client; AUTH and HELLO need no right."""
+_SENT = ("EVALSHA", "EVAL", "HGETALL")
+"""By the store itself; AUTH and HELLO of its client need no right."""
 _CALL = re.compile(r"redis\.call\('(\w+)'")
 _SPECIAL = re.compile(r"([*?\[\]\\])")
 

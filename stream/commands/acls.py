@@ -1,18 +1,16 @@
 """``weldstream acls``: who may do what in Kafka and in Redis."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from memory.stores.rights import redis_rule
-from schemas.errors import PrerequisiteError
 from schemas.settings import KafkaSettings
 from stream.acl_admin import apply_rights
-from stream.acls import INFERENCE, LEARNER, ROLES, Pattern, Role, inference_role, kafka_acls_line, rights
+from stream.acls import INFERENCE, LEARNER, ROLES, Pattern, Right, Role, inference_role, kafka_acls_line, rights
 from stream.commands.settings import CommandSettings
 
 app = typer.Typer(help="The least rights of each role, in Kafka and in Redis.", no_args_is_help=True)
@@ -31,6 +29,7 @@ Shadow = Annotated[
 
 @app.command()
 def show(
+    *,
     roles: Names = None,
     user: Users = None,
     inference_group: InferenceGroup = INFERENCE.group,
@@ -42,24 +41,15 @@ def show(
 ) -> None:
     """Show the rights of roles."""
     kafka = CommandSettings().kafka
-    chosen = _chosen(roles, inference_group, learner_group, shadow)
-    users = _users(user, chosen)
-    if kafka_acls:
-        for role in chosen:
-            for right in rights(role, kafka):
-                typer.echo(kafka_acls_line(users[role.name], right))
-        return
-    table = Table("role", "user", "resource", "name", "operation")
+    chosen, users = _chosen(roles, user, inference_group, learner_group, shadow)
     for role in chosen:
         for right in rights(role, kafka):
-            name = f"{right.name}*" if right.pattern is Pattern.PREFIXED else right.name
-            resource, operation = (word.name.lower().replace("_", " ") for word in (right.resource, right.operation))
-            table.add_row(role.name, users[role.name], resource, name, operation)
-    Console().print(table)
+            typer.echo(kafka_acls_line(users[role.name], right) if kafka_acls else _line(users[role.name], role, right))
 
 
 @app.command()
 def apply(
+    *,
     roles: Names = None,
     user: Users = None,
     inference_group: InferenceGroup = INFERENCE.group,
@@ -68,8 +58,7 @@ def apply(
 ) -> None:
     """Give the roles' users exactly these rights: grant what is missing, take back what is more."""
     kafka = CommandSettings().kafka
-    chosen = _chosen(roles, inference_group, learner_group, shadow)
-    asyncio.run(_apply(kafka, chosen, _users(user, chosen)))
+    asyncio.run(_apply(kafka, *_chosen(roles, user, inference_group, learner_group, shadow)))
 
 
 @app.command()
@@ -91,7 +80,16 @@ async def _apply(kafka: KafkaSettings, roles: list[Role], users: dict[str, str])
         )
 
 
-def _chosen(names: list[str] | None, inference_group: str, learner_group: str, suffix: str) -> list[Role]:
+def _line(user: str, role: Role, right: Right) -> str:
+    name = f"{right.name}*" if right.pattern is Pattern.PREFIXED else right.name
+    operation, resource = (word.name.lower().replace("_", " ") for word in (right.operation, right.resource))
+    return f"{role.name:12} User:{user:12} {operation:16} {resource:16} {name}"
+
+
+def _chosen(
+    names: list[str] | None, user: list[str] | None, inference_group: str, learner_group: str, suffix: str
+) -> tuple[list[Role], dict[str, str]]:
+    """Return the roles asked for, and the user of every role there is."""
     groups = {INFERENCE.name: inference_group, LEARNER.name: learner_group}
     known = {role.name: replace(role, group=groups.get(role.name, role.group)) for role in ROLES}
     if suffix:
@@ -100,17 +98,17 @@ def _chosen(names: list[str] | None, inference_group: str, learner_group: str, s
     unknown = [name for name in names or () if name not in known]
     if unknown:
         raise typer.BadParameter(f"no role is named {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[name] for name in names or known]
+    return [known[name] for name in names or known], _users(user, known)
 
 
-def _users(given: list[str] | None, roles: list[Role]) -> dict[str, str]:
-    users = {role.name: role.name for role in roles}
+def _users(given: list[str] | None, known: Iterable[str]) -> dict[str, str]:
+    users = {role: role for role in known}
     for pair in given or ():
-        role, separator, user = pair.partition("=")
-        if not separator or not user or role not in users:
+        role, _, user = pair.partition("=")
+        if not user or role not in users:
             raise typer.BadParameter(f"--user {pair} is not ROLE=USER with a role of {', '.join(users)}")
         users[role] = user
     if len(set(users.values())) < len(users):
         # Applying one role would take back what the other needs.
-        raise PrerequisiteError("each role needs a user of its own")
+        raise typer.BadParameter("each role needs a user of its own")
     return users
