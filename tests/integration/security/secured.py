@@ -3,6 +3,7 @@
 import secrets
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,17 @@ from stream.local.redis import RedisServer
 
 ADMIN, BROKER = "admin", "broker"
 KEY_PREFIX = "weldstream:"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "secured.md"
+
+
+def documented(block: str, separator: str, here: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that docs/secured.md shows, with what is different here; all of that must occur."""
+    text = DOCUMENT.read_text("utf-8").partition(f"<!-- {block}:begin -->")[2].partition(f"<!-- {block}:end -->")[0]
+    for shown, real in here.items():
+        assert shown in text, shown
+        text = text.replace(shown, real)
+    lines = [line for line in text.splitlines() if line and not line.startswith(("#", "```"))]
+    return dict(line.split(separator, 1) for line in lines)
 
 
 class Certificates:
@@ -87,27 +99,17 @@ def secured_kafka(folder: Path, certificates: Certificates, *, java: Path, jars:
     port = free_port()
     controller_port = free_port(exclude=frozenset({port}))
     passwords = {name: secrets.token_urlsafe(18) for name in (ADMIN, BROKER, *(role.name for role in ROLES))}
-    login = "org.apache.kafka.common.security.scram.ScramLoginModule required"
-    properties = {
-        "listeners": f"SECURED://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
-        "advertised.listeners": f"SECURED://{LOOPBACK}:{port}",
-        "listener.security.protocol.map": "SECURED:SASL_SSL,CONTROLLER:SSL",
-        "inter.broker.listener.name": "SECURED",
-        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-        "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
-        "listener.name.secured.scram-sha-512.sasl.jaas.config": (
-            f'{login} username="{BROKER}" password="{passwords[BROKER]}";'
-        ),
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": str(certificates.both),
-        "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": str(certificates.ca_file),
-        # SCRAM needs the metadata that the controller keeps: towards it, certificates say who comes.
-        "listener.name.controller.ssl.client.auth": "required",
-        "ssl.principal.mapping.rules": "RULE:^CN=([^,]+).*$/$1/",
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": f"User:{BROKER};User:{ADMIN}",
-    }
+    properties = documented(
+        "kafka",
+        "=",
+        {
+            "kafka.example:9093": f"{LOOPBACK}:{port}",
+            "kafka.example:9094": f"{LOOPBACK}:{controller_port}",
+            "BROKER-PASSWORD": passwords[BROKER],
+            "/etc/kafka/server.pem": str(certificates.both),
+            "/etc/kafka/ca.pem": str(certificates.ca_file),
+        },
+    )
     broker = KafkaBroker(
         folder,
         java=java,
@@ -130,15 +132,17 @@ def secured_redis(folder: Path, certificates: Certificates, *, executable: Path,
         f"user {ADMIN} on >{passwords[ADMIN]} ~* &* +@all\n"
         f"{redis_rule('learner', KEY_PREFIX)} >{passwords['learner']}\n"
     )
-    options = {
-        "port": "0",
-        "tls-port": str(port),
-        "tls-cert-file": str(certificates.certificate),
-        "tls-key-file": str(certificates.key),
-        "tls-ca-cert-file": str(certificates.ca_file),
-        "tls-auth-clients": "no",
-        "aclfile": str(acl),
-    }
+    options = documented(
+        "redis",
+        " ",
+        {
+            "6379": str(port),
+            "/etc/redis/server.pem": str(certificates.certificate),
+            "/etc/redis/server.key": str(certificates.key),
+            "/etc/redis/ca.pem": str(certificates.ca_file),
+            "/etc/redis/users.acl": str(acl),
+        },
+    )
     server = RedisServer(
         folder,
         executable=executable,
