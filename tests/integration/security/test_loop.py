@@ -29,6 +29,7 @@ from tests.integration.security.secured import ADMIN, SecuredKafka, SecuredRedis
 
 WRONG = "correct-horse-battery-staple"
 FRAMES_SENT = 6
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,7 +66,7 @@ class Services:
             port=free_port(),
             env=kept | own | more,
             log_file=self.folder / f"{name}.log",
-            cwd=self.folder,
+            cwd=ROOT,
             reaper=self.reaper,
         )
         try:
