@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -34,7 +33,8 @@ from memory.artifacts import ArtifactStore
 from memory.key_files import verifier_of
 from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
-from schemas.topics import FRAMES, JUDGEMENTS, TOPICS, WELD_PASSES, WELD_STATES
+from schemas.topics import FRAMES
+from stream.acls import inference_role, topics_to_ensure
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
@@ -148,10 +148,9 @@ class InferenceNode:
                 await asyncio.gather(*background, return_exceptions=True)
 
     async def _connect(self, producer: AIOKafkaProducer) -> None:
-        kafka, suffix = self._settings.kafka, self._settings.serving.output_suffix
-        ours = (JUDGEMENTS, WELD_STATES, WELD_PASSES)
-        own = [replace(topic, name=topic.name + suffix) for topic in ours if suffix]
-        await PATIENT.run(lambda: ensure_topics(kafka, (*TOPICS, *own)), rng=self._rng, on_retry=_report)
+        kafka, serving = self._settings.kafka, self._settings.serving
+        topics = topics_to_ensure(inference_role(group=serving.group, suffix=serving.output_suffix), kafka)
+        await PATIENT.run(lambda: ensure_topics(kafka, topics), rng=self._rng, on_retry=_report)
         await PATIENT.run(producer.start, rng=self._rng, on_retry=_report)
 
     async def _unless_stopped(self, work: Awaitable[None]) -> bool:
