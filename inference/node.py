@@ -39,6 +39,7 @@ from stream.clients import Consumer
 from stream.codec import FrameLimits
 from stream.crash_points import CrashPoints
 from stream.http import HttpServer, make_app
+from stream.loop_probe import LoopProbe
 from stream.records import InRecord
 from stream.topics import ensure_topics
 
@@ -132,6 +133,7 @@ class InferenceNode:
                 tasks.create_task(self._drain_when_stopped(pipeline)),
                 tasks.create_task(self._serve_models(producer, installer, registry)),
                 tasks.create_task(self._end_welds()),
+                tasks.create_task(self._probe(installer).run()),
             ]
             try:
                 await pipeline.run()
@@ -185,6 +187,14 @@ class InferenceNode:
         artifacts = ArtifactStore(settings.uri, settings.options, cache_dir=cache)
         installer = ModelInstaller(artifacts, loader, self.slot, self._settings.classes, self.metrics)
         return installer, ModelRegistry(settings.uri, settings.model_name, settings.options)
+
+    def _probe(self, installer: ModelInstaller) -> LoopProbe:
+        stalls = {busy: self.metrics.loop_stall.labels(name) for busy, name in ((True, "swap"), (False, "serving"))}
+        return LoopProbe(
+            lambda seconds, busy: stalls[busy].observe(seconds),
+            lambda: installer.busy,
+            interval_seconds=self._settings.serving.loop_probe_seconds,
+        )
 
     def _versions_needed(self) -> set[int]:
         if self._settings.serving.swap == "immediate":
