@@ -111,21 +111,26 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def connected(stack: LocalStack, registry: ModelRegistry) -> AsyncIterator[Rig]:
-    """Connect to a stack and collect judgements while the block runs."""
+async def connected(
+    stack: LocalStack,
+    registry: ModelRegistry,
+    topics: Sequence[Topic] = (JUDGEMENTS,),
+    take: Callable[[InRecord], None] | None = None,
+) -> AsyncIterator[Rig]:
+    """Connect to a stack and read topics while the block runs; judgements are collected unless another takes them."""
     kafka = stack.kafka_settings
     answers = Answers()
     producer: Any = make_producer(kafka)
     await producer.start()
     try:
-        async with reading(kafka, [JUDGEMENTS], answers.take):
+        async with _reading(kafka, topics, take or answers.take):
             yield Rig(stack, kafka, registry, producer, answers)
     finally:
         await producer.stop()
 
 
 @contextlib.asynccontextmanager
-async def reading(
+async def _reading(
     kafka: KafkaSettings, topics: Sequence[Topic], take: Callable[[InRecord], None]
 ) -> AsyncIterator[None]:
     """Read topics from their beginning while the block runs, and hand each record over."""

@@ -33,7 +33,7 @@ from inference.welds import WeldBook
 from memory.artifacts import ArtifactStore
 from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
-from schemas.topics import FRAMES, JUDGEMENTS, TOPICS, WELD_STATES
+from schemas.topics import FRAMES, JUDGEMENTS, MIB, TOPICS, WELD_STATES
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
@@ -44,6 +44,9 @@ from stream.records import InRecord
 from stream.topics import ensure_topics
 
 _log = logging.getLogger(__name__)
+
+FETCH_BYTES = MIB
+"""Of a partition's frames at a time: with a backlog it is what lies in memory, and what the others wait for."""
 
 
 class DrainTimeoutError(WeldstreamError):
@@ -223,7 +226,12 @@ class InferenceNode:
         compute: ThreadPoolExecutor,
     ) -> FramePipeline:
         settings, group = self._settings, self._settings.serving.group
-        consumer: Consumer = make_consumer(settings.kafka, group_id=group, client_id="weldstream-inference")
+        consumer: Consumer = make_consumer(
+            settings.kafka,
+            group_id=group,
+            client_id="weldstream-inference",
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
         ownership = self._ownership = Ownership(
             settings.kafka,
             group,

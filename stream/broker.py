@@ -67,6 +67,7 @@ def make_consumer(
     client_id: str = "weldstream",
     max_poll_records: int | None = None,
     fetch_max_wait_ms: int = 100,
+    max_partition_fetch_bytes: int = MAX_REQUEST_BYTES,
 ) -> AIOKafkaConsumer:
     """Build a consumer that reads committed records from the earliest on and commits only when told to.
 
@@ -85,6 +86,9 @@ def make_consumer(
         Most records of one poll.
     fetch_max_wait_ms : int
         How long the broker holds a fetch that finds nothing.
+    max_partition_fetch_bytes : int
+        What a fetch takes of a partition, and what is held of it in memory; a
+        record that is larger comes alone.
     """
     build: Any = AIOKafkaConsumer  # published without type hints
     consumer: AIOKafkaConsumer = build(
@@ -97,7 +101,7 @@ def make_consumer(
         max_poll_records=max_poll_records,
         fetch_max_wait_ms=fetch_max_wait_ms,
         fetch_max_bytes=4 * MAX_REQUEST_BYTES,
-        max_partition_fetch_bytes=MAX_REQUEST_BYTES,
+        max_partition_fetch_bytes=max_partition_fetch_bytes,
         **_connection(kafka),
     )
     return consumer

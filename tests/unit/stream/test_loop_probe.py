@@ -53,12 +53,16 @@ async def test_a_window_counts_as_busy_if_any_of_it_was() -> None:
 
 async def test_it_sees_a_callback_that_keeps_the_loop() -> None:
     seen: list[float] = []
-    found = LoopProbe(
-        lambda seconds, busy: seen.append(seconds), lambda: False, interval_seconds=0.001, window_seconds=0.05
-    )
-    task = asyncio.create_task(found.run())
+    stalled = asyncio.Event()
+
+    def observe(seconds: float, busy: bool) -> None:
+        seen.append(seconds)
+        if seconds >= 0.09:
+            stalled.set()
+
+    task = asyncio.create_task(LoopProbe(observe, lambda: False, interval_seconds=0.001, window_seconds=0.05).run())
     await asyncio.sleep(0.01)
     time.sleep(0.1)  # noqa: ASYNC251 - the stall
-    while max(seen, default=0.0) < 0.09:
-        await asyncio.sleep(0.01)
+    await stalled.wait()
     task.cancel()
+    assert max(seen) >= 0.09
