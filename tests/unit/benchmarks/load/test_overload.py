@@ -39,7 +39,7 @@ def test_frames_are_inside_a_swap_from_its_announcement_to_its_first_judgement()
         ([line(1, "a"), line(2, "a")], 1, Account(0, 1, 0, 0)),
         ([line(1, "a", version=1), line(2, "b", version=2)], 2, Account(0, 0, 1, 0)),
         ([line(1, "a", pass_id="p"), line(2, "b", pass_id="q", version=2)], 2, Account(0, 0, 0, 1)),
-        ([line(1, "a", weld="w"), line(2, "b", weld="v", version=2)], 2, Account(0, 0, 0, 0)),
+        ([line(1, "a", weld_id="w"), line(2, "b", weld_id="v", version=2)], 2, Account(0, 0, 0, 0)),
     ],
 )
 def test_the_account(lines: list[Line], sent: int, found: Account) -> None:
