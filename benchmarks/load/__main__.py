@@ -69,13 +69,18 @@ async def measure(options: argparse.Namespace, console: Console) -> list[Figure]
         async with connected(stack, registry, TOPICS, books.take) as rig:
             bench = Bench(rig, books, versions, plan(usable_cores()), say)
             await rig.release(versions[0].model.version)
-            say("overload: measuring what one process can judge")
-            overload = Overload(bench, options.minutes, options.steady_seconds)
-            figures, spent = await overload.run()
-            figures += await costs(bench, overload.sent, spent)
-            print_table(figures, console)
-            say("swaps")
-            figures += await Swaps(bench, options.swaps).run()
+            figures: list[Figure] = []
+            if options.only != "swaps":
+                say("overload: measuring what one process can judge")
+                overload = Overload(bench, options.minutes, options.steady_seconds)
+                found, spent = await overload.run()
+                figures += found + await costs(bench, overload.sent, spent)
+                print_table(figures, console)
+            if options.only != "overload":
+                say("swaps")
+                found = await Swaps(bench, options.swaps).run()
+                figures += found
+                print_table(found, console)
     return figures
 
 
@@ -87,21 +92,22 @@ def options(arguments: list[str]) -> argparse.Namespace:
         "--steady-seconds", type=float, default=45.0, help="of load that can be borne, before and after"
     )
     parser.add_argument("--swaps", type=int, default=1000, help="how many")
+    parser.add_argument("--only", choices=("overload", "swaps"), help="a part, to try it out; nothing is written")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to; elsewhere to try it out")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, write, print; return the exit status."""
+    """Measure, print, write where all was measured; return the exit status."""
     console, chosen = Console(), options(arguments)
     figures = asyncio.run(measure(chosen, console))
-    write_results(figures, chosen.results / "load.json")
-    sized = sizes(figures)
-    write_results(sized, chosen.results / "sizing.json")
-    print_table(figures, console)
-    print_table(sized, console)
-    if chosen.results == RESULTS:
-        PAGE.write_text(page(RESULTS))
+    if chosen.only is None:
+        sized = sizes(figures)
+        print_table(sized, console)
+        write_results(figures, chosen.results / "load.json")
+        write_results(sized, chosen.results / "sizing.json")
+        if chosen.results == RESULTS:
+            PAGE.write_text(page(RESULTS))
     missed = [f.figure for f in figures if not f.passed]
     console.print(f"{len(figures)} figures, {len(missed)} missed" + (f": {', '.join(missed)}" if missed else ""))
     return 1 if missed else 0

@@ -20,7 +20,7 @@ TIMES = 3.0
 STEADY = 0.5
 """Load before and after, over capacity."""
 WELD_FRAMES, LINES = 24, 8
-WARM_UP, CAPACITY_FRAMES = 200, 600
+WARM_UP, CAPACITY_FRAMES = 100, 500
 LATENCY_RATIO, MEMORY_RATIO = 1.25, 1.5
 ALONE_SECONDS, ALONE_SHARE = 60.0, 0.3
 """How long one process drains alone, and of the time that it would need for all at most so much."""

@@ -26,7 +26,7 @@ STEADY_SECONDS = 6.0
 SETTLE_SECONDS = 1.0
 """After a round of swaps, until the last version before is freed too."""
 PATIENCE_SECONDS = 10.0
-WARM_UP_SWAPS = 30
+WARM_UP_SWAPS = 20
 PROBE_SECONDS = 0.002
 STALL_SECONDS = 0.01
 EDGE = 0.05
@@ -106,15 +106,15 @@ class Swaps:
         sending = asyncio.create_task(self._send(stopping))
         try:
             bench.say(f"{WARM_UP_SWAPS} swaps to warm up")
-            warming = Course()
-            await self._round(service.pid, warming, WARM_UP_SWAPS)
+            await self._swaps(service.pid, Course(), WARM_UP_SWAPS)
             before = await scrape_stalls(service.url)
             course = Course()
             async with idle_beside(PROBE_SECONDS) as idle:
                 while len(course.resident) < self._count:
                     share = min(SWAPS_OF_A_ROUND, self._count - len(course.resident))
                     bench.say(f"swaps {len(course.resident) + 1} to {len(course.resident) + share} of {self._count}")
-                    await self._round(service.pid, course, share)
+                    await self._swaps(service.pid, course, share)
+                    await self._steady(course)
             stalls = {name: found.since(before[name]) for name, found in (await scrape_stalls(service.url)).items()}
         finally:
             stopping.set()
@@ -128,11 +128,13 @@ class Swaps:
         while not stopping.is_set():
             await self._traffic.send(self._bench.rig.producer, WELD_FRAMES, LOAD)
 
-    async def _round(self, pid: int, course: Course, count: int) -> None:
+    async def _swaps(self, pid: int, course: Course, count: int) -> None:
         for _ in range(count):
             await self._swap(course)
             course.resident.append(resident_bytes(pid))
         await asyncio.sleep(SETTLE_SECONDS)
+
+    async def _steady(self, course: Course) -> None:
         began = self._bench.now()
         await asyncio.sleep(STEADY_SECONDS)
         course.steady.append((began, self._bench.now()))
