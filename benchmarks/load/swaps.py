@@ -103,7 +103,7 @@ class Swaps:
             },
         )
         stopping = asyncio.Event()
-        sending = asyncio.create_task(self._send(stopping))
+        sending = asyncio.create_task(self._traffic.send(bench.rig.producer, rate=LOAD, stopping=stopping))
         try:
             bench.say(f"{WARM_UP_SWAPS} swaps to warm up")
             await self._swaps(service.pid, Course(), WARM_UP_SWAPS)
@@ -123,10 +123,6 @@ class Swaps:
         await bench.books.settle()
         await bench.stop(service)
         return self._figures(course, stalls, idle.seconds)
-
-    async def _send(self, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            await self._traffic.send(self._bench.rig.producer, WELD_FRAMES, LOAD)
 
     async def _swaps(self, pid: int, course: Course, count: int) -> None:
         for _ in range(count):

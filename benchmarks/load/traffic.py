@@ -1,6 +1,7 @@
 """Frames for hours: a few simulated welds, sent again and again under new names."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -57,15 +58,32 @@ class Traffic:
         headers = tuple((key, new.get(key, value)) for key, value in template.headers)
         return replace(template, key=name.encode(), headers=headers)
 
-    async def send(self, producer: AIOKafkaProducer, count: int, rate: float | None = None) -> float:
-        """Send the next frames, at once or at a rate in frames/s, and return the seconds that it took.
+    async def send(
+        self,
+        producer: AIOKafkaProducer,
+        count: int | None = None,
+        rate: float | None = None,
+        stopping: asyncio.Event | None = None,
+    ) -> None:
+        """Send the next frames and return when the brokers have acknowledged all.
 
-        Returns when the brokers have acknowledged all.
+        Parameters
+        ----------
+        producer : AIOKafkaProducer
+            Started.
+        count : int or None
+            How many; None sends until stopped.
+        rate : float or None
+            Frames/s; None sends at once.
+        stopping : asyncio.Event or None
+            Ends it.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
         waiting: set[asyncio.Future[Any]] = set()
-        for number in range(count):
+        for number in itertools.count():
+            if number == count or (stopping is not None and stopping.is_set()):
+                break
             if rate is not None:
                 await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
             delivery = await send(producer, self.record(self.sent))
@@ -76,7 +94,6 @@ class Traffic:
                 future.result()
             waiting -= done
         await asyncio.gather(*waiting)
-        return loop.time() - began
 
 
 _LOOK = 256
