@@ -14,10 +14,10 @@ from benchmarks.load.stalls import Distribution, idle_beside, scrape_stalls
 from benchmarks.load.traffic import Traffic, simulated
 from schemas.topics import FRAMES
 
-LOAD = 15.0
+LOAD = 12.0
 """Frames/s: under half of what a core judges, so that waiting is not what is measured."""
 WELD_FRAMES = 3
-"""A new version judges the welds that begin after it, here one each fifth of a second."""
+"""A new version judges the welds that begin after it, here one each quarter of a second."""
 WELD_IDLE_SECONDS = 1.0
 """After which a weld has ended, and the version that judged it may go, so that it is built anew when its turn comes."""
 SWAPS_OF_A_ROUND = 100
