@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,8 @@ JOINED_SECONDS = 5.0
 """After which a process that joined is taken to have its partitions."""
 TAIL = 0.1
 """Share of the backlog at whose end partitions run dry one after the other."""
+
+REPORT_SECONDS = 60.0
 
 Span = tuple[float, float]
 
@@ -122,11 +124,18 @@ class Overload:
         bench = self._bench
         service = await bench.start("inference")
         pin(service.pid, [bench.pinning.inference[0]])
-        async with _watching(Watch(lambda: resident_bytes(service.pid), bench.now)) as memory:
+        memory = Watch(lambda: resident_bytes(service.pid), bench.now)
+        async with _beside(memory.run(), self._report(memory)):
             course, spent = await self._course(service.pid)
         await bench.stop(service)
         await bench.books.settle()
         return self._figures(course, memory), spent
+
+    async def _report(self, memory: Watch) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            judged, mib = len(self._bench.books.lines), memory.samples[-1][1] / 2**20
+            self._bench.say(f"  {self.sent} frames sent, {judged} judged, {mib:.0f} MiB resident")
 
     async def _course(self, pid: int) -> tuple[Course, Spent]:
         bench, books = self._bench, self._bench.books
@@ -307,10 +316,11 @@ class Overload:
 
 
 @contextlib.asynccontextmanager
-async def _watching(watch: Watch) -> AsyncIterator[Watch]:
-    task = asyncio.create_task(watch.run())
+async def _beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(part) for part in work]
     try:
-        yield watch
+        yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
