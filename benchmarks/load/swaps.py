@@ -211,12 +211,15 @@ def _loop(stalls: dict[str, Distribution], idle: Sequence[float], method: str) -
     )
     beside = f"the same probe in a process that does nothing, beside it: {len(idle)} quarters of a second"
     figures = []
-    for name, during in (("swap", "while a model is swapped"), ("serving", "otherwise")):
+    for name, during, bar in (
+        ("swap", "while a model is swapped", 1000 * STALL_SECONDS),
+        ("serving", "otherwise", None),
+    ):
         found = stalls[name]
         counted = f"{how}; {found.count} of them {during}"
         figures += [
             measured(f"loop stall {during}, median", 1000 * found.bound(0.5), "ms", counted),
-            measured(f"loop stall {during}, p99", 1000 * found.bound(0.99), "ms", counted),
+            measured(f"loop stall {during}, p99", 1000 * found.bound(0.99), "ms", counted, at_most=bar),
             measured(f"loop stall {during}, p99.9", 1000 * found.bound(0.999), "ms", counted),
             measured(f"loop stall {during}, longest", 1000 * found.bound(1.0), "ms", counted),
             measured(
