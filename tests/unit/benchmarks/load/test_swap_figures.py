@@ -6,7 +6,8 @@ from benchmarks.load.books import Line
 from benchmarks.load.stalls import Distribution
 from benchmarks.load.swaps import Course, _latency, _loop, _memory
 
-QUICK, SLOW = Distribution({0.005: 100.0, 0.01: 100.0, math.inf: 100.0}), Distribution({0.005: 90.0, 0.01: 95.0, 0.02: 100.0, math.inf: 100.0})  # fmt: skip
+QUICK = Distribution({0.005: 100.0, 0.01: 100.0, math.inf: 100.0})
+SLOW = Distribution({0.005: 90.0, 0.01: 95.0, 0.02: 100.0, math.inf: 100.0})
 
 
 def line(at: float, latency: float) -> Line:
