@@ -13,7 +13,7 @@ STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/p
 BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
 remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
 
-.PHONY: help setup demo up test test-faults soak fuzz check audit sbom fix docs bench lock clean
+.PHONY: help setup demo up test test-faults soak fuzz check audit sbom fix docs bench bench-load lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ docs: setup ## Write the generated documents and the table of settings
 
 bench: setup ## Measure the figures; ends non-zero where a bar is missed
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-load: setup ## Overload, a thousand swaps, two processes, sizes on paper: about half an hour
+	@$(BIN)/python -m benchmarks.load $(ARGS)
 
 # Where packages come from is the machine's business: no index is named in the files.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
