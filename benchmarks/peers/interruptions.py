@@ -56,8 +56,8 @@ async def _interrupted(
     method = (
         f"{peer.setting}; {len(sent)} frames at {RATE:g}/s, {BURST} of them at once {BURST_SECONDS:g} s before "
         f"{signal}, started again at once and ready {ready - signalled:.1f} s after the signal, sending goes on "
-        f"meanwhile; of the lost {early} were sent before the signal, {down} from then until it was ready; counted when "
-        f"all had an answer or {QUIET_SECONDS:g} s after the last one"
+        f"meanwhile; of the lost {early} were sent before the signal, {down} from then until it was ready; counted "
+        f"when all had an answer or {QUIET_SECONDS:g} s after the last one"
     )
     return counts(peer.name, what, found, method, at_most)
 
