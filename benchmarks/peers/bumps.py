@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.figures import Figure, measured
-from benchmarks.peers.counting import first_of, latencies, p99, split, tally
+from benchmarks.peers.counting import first_of, latencies, mixed, p99, split, tally
 from benchmarks.peers.interruptions import counts
 from benchmarks.peers.load import RATE, send_all, settled
 from benchmarks.peers.peer import Peer
@@ -46,6 +46,7 @@ async def bumped(peer: Peer, scans: Scans, first: int, at_most: float | None) ->
     await settled(peer, sent)
     found = tally(sent, peer.answers)
     steady, during = split(sent, latencies(sent, peer.answers), windows)
+    two = len(mixed({scan.frame.frame_id: scan.frame.weld_id for scan in taken}, peer.answers))
     said = Counter(a.refused for a in peer.answers if a.frame_id in sent and a.refused)
     method = (
         f"{peer.setting}; {len(sent)} frames at {RATE:g}/s over {BUMPS} new versions, {len(during)} answered that were "
@@ -55,7 +56,9 @@ async def bumped(peer: Peer, scans: Scans, first: int, at_most: float | None) ->
     what = "version bump"
     return [
         *counts(peer.name, what, found, method, at_most),
+        measured(f"{peer.name}: {what}, welds judged by two versions", two, "welds", method, at_most=at_most),
         measured(f"{peer.name}: {what}, p99 over its own steady p99", p99(during) / p99(steady), "", method),
+        measured(f"{peer.name}: {what}, p50 steady", 1000 * statistics.median(steady), "ms", method),
         measured(f"{peer.name}: {what}, p99 steady", 1000 * p99(steady), "ms", method),
         measured(f"{peer.name}: {what}, request to first answer, median", statistics.median(waits), "s", method),
         measured(f"{peer.name}: {what}, request to first answer, worst", max(waits), "s", method),

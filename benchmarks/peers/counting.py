@@ -55,6 +55,21 @@ def latencies(sent: Mapping[str, float], answers: Iterable[Answer]) -> dict[str,
     return found
 
 
+def mixed(welds: Mapping[str, str], answers: Iterable[Answer]) -> tuple[str, ...]:
+    """Return the welds whose frames were not all judged by one version.
+
+    Parameters
+    ----------
+    welds : mapping of str to str
+        The weld of each frame; answers to other frames are left out.
+    """
+    versions: dict[str, set[int]] = {}
+    for answer in answers:
+        if not answer.refused and answer.frame_id in welds:
+            versions.setdefault(welds[answer.frame_id], set()).add(answer.version)
+    return tuple(weld for weld, by in versions.items() if len(by) > 1)
+
+
 def first_of(version: int, answers: Iterable[Answer]) -> float | None:
     """Return when a version, or one after it, first judged; None where none did."""
     return min((a.at for a in answers if not a.refused and a.version >= version), default=None)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from benchmarks.peers.counting import first_of, latencies, p99, split, tally
+from benchmarks.peers.counting import first_of, latencies, mixed, p99, split, tally
 from benchmarks.peers.peer import Answer
 
 
@@ -43,6 +43,12 @@ def test_a_version_has_come_when_it_or_a_later_one_judges() -> None:
     answers = [judged("a", 1.0, 1), judged("b", 2.0, 3), judged("c", 3.0, 2), refused("d", 0.5)]
     assert first_of(2, answers) == 2.0
     assert first_of(4, answers) is None
+
+
+def test_a_weld_is_mixed_where_two_versions_judged_it() -> None:
+    welds = {"a1": "a", "a2": "a", "b1": "b", "b2": "b", "c1": "c"}
+    answers = [judged("a1", version=1), judged("a2", version=2), judged("b1", version=2), judged("b2", version=2)]
+    assert mixed(welds, [*answers, refused("c1"), judged("c1", version=2), judged("x", version=9)]) == ("a",)
 
 
 def test_frames_are_told_apart_by_when_they_were_sent() -> None:
