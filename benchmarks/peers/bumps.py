@@ -24,25 +24,16 @@ MOST_SECONDS = 120.0
 
 async def bumped(peer: Peer, scans: Scans, first: int, at_most: float | None) -> list[Figure]:
     """Put ``BUMPS`` versions in service one after another, beginning with ``first``, while frames stream."""
-    loop = asyncio.get_running_loop()
     taken = scans.take(int(MOST_SECONDS * RATE), "bump")
     sent: dict[str, float] = {}
     sending = asyncio.create_task(send_all(peer, taken, sent, rate=RATE))
-    await asyncio.sleep(STEADY_SECONDS)
-    windows: list[tuple[float, float]] = []
-    waits: list[float] = []
-    for version in range(first, first + BUMPS):
-        requested = loop.time()
-        await peer.bump(version)
-        done = await _first(peer, version)
-        windows.append((requested, max(loop.time(), done or 0.0) + AFTER_SECONDS))
-        waits.append(PATIENCE_SECONDS if done is None else done - requested)
-        await asyncio.sleep(
-            max(0.0, windows[-1][1] + AFTER_SECONDS - loop.time(), requested + SECONDS_BETWEEN - loop.time())
-        )
-    sending.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await sending
+    try:
+        await asyncio.sleep(STEADY_SECONDS)
+        windows, waits = await _versions(peer, range(first, first + BUMPS))
+    finally:
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending
     await settled(peer, sent)
     found = tally(sent, peer.answers)
     steady, during = split(sent, latencies(sent, peer.answers), windows)
@@ -63,6 +54,22 @@ async def bumped(peer: Peer, scans: Scans, first: int, at_most: float | None) ->
         measured(f"{peer.name}: {what}, request to first answer, median", statistics.median(waits), "s", method),
         measured(f"{peer.name}: {what}, request to first answer, worst", max(waits), "s", method),
     ]
+
+
+async def _versions(peer: Peer, versions: Sequence[int]) -> tuple[list[tuple[float, float]], list[float]]:
+    """Put versions in service; return each one's window, and the seconds until it first judged."""
+    loop = asyncio.get_running_loop()
+    windows: list[tuple[float, float]] = []
+    waits: list[float] = []
+    for version in versions:
+        requested = loop.time()
+        await peer.bump(version)
+        done = await _first(peer, version)
+        windows.append((requested, loop.time() + AFTER_SECONDS))
+        waits.append(PATIENCE_SECONDS if done is None else done - requested)
+        next_at = max(windows[-1][1] + AFTER_SECONDS, requested + SECONDS_BETWEEN)
+        await asyncio.sleep(max(0.0, next_at - loop.time()))
+    return windows, waits
 
 
 async def _first(peer: Peer, version: int) -> float | None:
