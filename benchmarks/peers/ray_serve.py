@@ -21,6 +21,11 @@ from stream.local.reaper import Reaper
 from stream.sources import SourceFrame
 
 START_SECONDS = 120.0
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # A node that is not part of a cluster stays on loopback; the name says where that is the default.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
 
 
 class RayServe:
@@ -55,7 +60,7 @@ class RayServe:
             log_file=folder / f"ray-{self._update}.log",
             ready=lambda: accepts(self._control_port),
             reaper=reaper,
-            env=variables("ray", {"RAY_USAGE_STATS_ENABLED": "0"}),
+            env=variables("ray", SETTINGS),
             cwd=folder,
             ready_timeout_s=START_SECONDS,
         )
