@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import markdown_table, read_results
+from benchmarks.peers.results import comparison_table, methods
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,25 @@ def page(results: Path) -> str:
         "Made of `benchmarks/results/`; nothing here is typed by hand. A bar that was missed is shown as missed.\n\n"
         f"Measured on {measured_on}.\n"
     )
-    return head + "".join(_section(section, results) for section in SECTIONS)
+    return head + "".join(_section(section, results) for section in SECTIONS) + _peers(results / "peers.json")
 
 
 def _section(section: Section, results: Path) -> str:
     path = results / section.results
     figures = markdown_table(read_results(path)) if path.exists() else "Not measured yet.\n"
     return f"\n## {section.title}\n\n{section.text} Measured by `{section.command}`.\n\n{figures}"
+
+
+def _peers(path: Path) -> str:
+    """Return the part that compares us with others; empty where that was not measured."""
+    if not path.exists():
+        return ""
+    figures = read_results(path)
+    return (
+        "\n## Against peers\n\n"
+        "Made of `benchmarks/results/peers.json`, which `make bench-peers` writes: the same frames and the same model "
+        "for all, one system after another, on one broker. Lost is a frame of which nothing came back; refused is one "
+        "whose sender was told so, or that became a dead letter. Milliseconds are of the machine above; across systems "
+        "compare ratios and counts.\n\n"
+        f"{comparison_table(figures)}\n{methods(figures)}"
+    )
