@@ -47,8 +47,8 @@ async def test_a_flood_of_labels(labels: LabelTrial, frames: FrameTrial, count: 
         await labels.begin()
         process = psutil.Process(learner.pid)
         before, waiting, during = process.memory_info().rss, [], 0
-        await flood(labels, count)
         stream = asyncio.create_task(frames.stream(300, every_s=0.02))
+        await flood(labels, count)
         while (learned := await asyncio.to_thread(gauge, learner, "weldstream_learner_labels_total")) < (
             len(labels.sent) + labels.letters
         ):
