@@ -3,15 +3,12 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from learner.holdout import HoldoutRule
-from learner.settings import HoldoutSettings
 from schemas.settings import RedisSettings
 from stream.local.ports import free_port
 from stream.local.reaper import Reaper
@@ -51,12 +48,6 @@ def waits(learner: ServiceProcess) -> bool:
     return WAITING.search(learner.log_file.read_text()) is not None
 
 
-def held_out(settings: HoldoutSettings, labels: int) -> list[int]:
-    """Return which of the first labels are held out."""
-    rule = HoldoutRule(settings)
-    return [number for number in range(labels) if rule.holds_out("first", "weld-1", f"label-{number}")]
-
-
 @pytest.mark.parametrize("how", ["killed", pytest.param("stopped", marks=pytest.mark.thorough)])
 @pytest.mark.timeout(240)
 async def test_redis_goes_and_comes_back(labels: LabelTrial, server: RedisServer, how: str) -> None:
@@ -89,24 +80,6 @@ async def test_the_learner_waits_for_redis_and_is_not_ready(labels: LabelTrial, 
         await labels.settled(learner)
         method = "Redis is killed, and started again when the learner has said that it waits"
         await labels.conclude("redis away", method, learner)
-
-
-@pytest.mark.thorough
-@pytest.mark.xfail(reason="a label that is held out while Redis is away becomes a dead letter")
-@pytest.mark.timeout(240)
-async def test_labels_that_are_held_out_wait_for_redis(labels: LabelTrial, server: RedisServer) -> None:
-    # The first label that Redis is asked for after its end is one that is held out.
-    settings = (HoldoutSettings(share=0.5, unit="label", seed=seed) for seed in count())
-    holdout = next(found for found in settings if held_out(found, 5) == [4])
-    labels.settings = labels.settings.model_copy(update={"holdout": holdout})
-    async with labels.learner() as learner:
-        await labels.begin()
-        await asyncio.to_thread(server.kill)
-        await labels.send(16)
-        await eventually(lambda: waits(learner) or not learner.is_running)
-        await asyncio.to_thread(server.start)
-        await labels.settled(learner, supervised=True)
-    assert not labels.outside.letters
 
 
 @pytest.mark.timeout(240)
