@@ -3,15 +3,12 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from learner.holdout import HoldoutRule
-from learner.settings import HoldoutSettings
 from schemas.settings import RedisSettings
 from stream.local.ports import free_port
 from stream.local.reaper import Reaper
@@ -49,12 +46,6 @@ async def link(server: RedisServer) -> AsyncIterator[Proxy]:
 def waits(learner: ServiceProcess) -> bool:
     """Tell whether the learner has said in its log that it waits for Redis."""
     return WAITING.search(learner.log_file.read_text()) is not None
-
-
-def held_out(settings: HoldoutSettings, labels: int) -> list[int]:
-    """Return which of the first labels are held out."""
-    rule = HoldoutRule(settings)
-    return [number for number in range(labels) if rule.holds_out("first", "weld-1", f"label-{number}")]
 
 
 @pytest.mark.parametrize("how", ["killed", pytest.param("stopped", marks=pytest.mark.thorough)])
