@@ -13,7 +13,7 @@ STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/p
 BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
 remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
 
-.PHONY: help setup demo up test test-faults check fix docs bench lock clean
+.PHONY: help setup demo up test test-faults soak check audit sbom fix docs bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,12 +52,22 @@ test: setup ## Run all tests, those against the real Kafka and Redis included
 test-faults: setup ## Break the services on the real broker, thoroughly, and write what came of it
 	@$(BIN)/python -m pytest tests/faults --faults-results benchmarks/results/faults.json $(ARGS)
 
-check: setup ## Formatter, linter, types, import rules, generated docs; changes nothing
+soak: setup ## Break everything in a seeded order under load, for ARGS="--minutes 30 --seed 0"
+	@$(BIN)/python -m pytest tests/faults/soak.py --faults-results benchmarks/results/soak.json $(ARGS)
+
+check: setup ## Formatter, linter, types, import rules, pins, generated docs; changes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check --no-fix .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m deploy.supply.locks
 	@$(BIN)/python docs/generate.py --check
+
+audit: setup ## Known vulnerabilities, withdrawn files, pins; fails where the net does not tell
+	@$(BIN)/python -m deploy.supply.audit
+
+sbom: setup ## Write dist/sbom-inference.json and dist/sbom-learner.json
+	@$(BIN)/python -m deploy.supply.sbom
 
 fix: setup ## Let formatter and linter repair what they can
 	@$(BIN)/ruff format .

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from memory.key_files import read_signer
 from memory.registry import ModelRegistry
 from schemas import Judgement, ModelReleased, ReleaseKind
 from schemas.settings import KafkaSettings
@@ -81,7 +82,8 @@ class Rig:
         return start
 
     async def announce(self, released: ModelReleased) -> None:
-        """Announce a release."""
+        """Announce a release, signed with the stack's key."""
+        released = read_signer(self.stack.keys.private).sign(released)
         record = encode_event(
             self.kafka.topic(MODEL_RELEASES),
             MODEL_RELEASES,

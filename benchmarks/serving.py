@@ -22,7 +22,7 @@ from learner.model import ModelConfig, Segmenter
 from learner.settings import LearnerSettings
 from learner.trainers import make_trainer
 from memory.artifacts import ArtifactStore
-from memory.registry import ModelRegistry
+from memory.registry import ModelRegistry, open_registry
 from memory.samples import Sample
 from schemas import ClassTable, ModelVersion
 from stream.local import LocalStack
@@ -90,7 +90,7 @@ async def measure() -> list[Figure]:
     """Start a stack with inference on it and measure all serving figures."""
     with LocalStack() as stack:
         await ensure_topics(stack.kafka_settings)
-        registry = ModelRegistry(stack.registry_settings.uri, stack.registry_settings.model_name)
+        registry = open_registry(stack.registry_settings, publishes=True)
         with tempfile.TemporaryDirectory() as cache:
             artifacts = ArtifactStore(stack.registry_settings.uri, cache_dir=Path(cache))
             versions = await asyncio.to_thread(publish_versions, registry, artifacts, VERSIONS)

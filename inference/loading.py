@@ -5,7 +5,7 @@ from typing import Protocol, Self
 
 from inference.session import ModelSession, SessionLoader
 from memory.artifacts import ArtifactStore
-from memory.registry import ModelRegistry
+from memory.registry import ModelRegistry, open_registry
 from schemas.events import Artifact, ModelVersion
 from schemas.settings import RegistrySettings
 
@@ -51,10 +51,15 @@ class Versions:
 
     @classmethod
     def of(cls, settings: RegistrySettings, cache: Path) -> Self:
-        """Build it from settings; verified copies are kept in the folder ``cache``."""
-        registry = ModelRegistry(settings.uri, settings.model_name, settings.options)
+        """Build it from settings; verified copies are kept in the folder ``cache``.
+
+        Raises
+        ------
+        KeyFileError
+            If no key is trusted.
+        """
         artifacts = ArtifactStore(settings.uri, settings.options, cache_dir=cache)
-        return cls(registry, artifacts, SessionLoader(1, _SHAPE))
+        return cls(open_registry(settings), artifacts, SessionLoader(1, _SHAPE))
 
     def session(self, number: int) -> ModelSession:
         """Return a version's session.

@@ -31,6 +31,7 @@ from inference.sink import PATIENT, TransactionalSink
 from inference.slot import SessionSlot
 from inference.welds import WeldBook
 from memory.artifacts import ArtifactStore
+from memory.key_files import verifier_of
 from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
 from schemas.topics import FRAMES, JUDGEMENTS, TOPICS, WELD_PASSES, WELD_STATES
@@ -64,6 +65,11 @@ class InferenceNode:
         Jitter of retries.
     clock : callable
         Returns the time, with a time zone.
+
+    Raises
+    ------
+    KeyFileError
+        If releases must be signed and no key is trusted.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class InferenceNode:
     ) -> None:
         self._settings = settings
         self._rng = rng
+        self._verifier = verifier_of(settings.registry)
         self.metrics = InferenceMetrics(registry)
         self._books: Callable[[], list[WeldBook]] = list
         self.slot = SessionSlot(settings.serving.max_live_models, self._versions_needed)
@@ -178,14 +185,23 @@ class InferenceNode:
             letter = self._outputs.dead_letter(record, error)
             await PATIENT.run(lambda: send_and_wait(producer, letter), rng=self._rng, on_retry=_report)
 
-        await serve_models(self._settings, installer, registry, refuse=refuse, metrics=self.metrics, rng=self._rng)
+        await serve_models(
+            self._settings,
+            installer,
+            registry,
+            self._verifier,
+            refuse=refuse,
+            metrics=self.metrics,
+            rng=self._rng,
+        )
 
     def _installer(self, cache: Path) -> tuple[ModelInstaller, ModelRegistry]:
         serving, settings = self._settings.serving, self._settings.registry
         loader = SessionLoader(serving.intra_op_threads, (serving.warmup_rows, serving.warmup_columns))
         artifacts = ArtifactStore(settings.uri, settings.options, cache_dir=cache)
         installer = ModelInstaller(artifacts, loader, self.slot, self._settings.classes, self.metrics)
-        return installer, ModelRegistry(settings.uri, settings.model_name, settings.options)
+        registry = ModelRegistry(settings.uri, settings.model_name, settings.options, verifier=self._verifier)
+        return installer, registry
 
     def _versions_needed(self) -> set[int]:
         if self._settings.serving.swap == "immediate":

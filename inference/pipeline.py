@@ -136,6 +136,7 @@ class FramePipeline:
     async def run(self) -> None:
         """Judge until stopped; returns when all that was fetched is committed."""
         if not await self._first_model():
+            await self._consumer.stop()
             return
         self._consumer.subscribe([self._topic], listener=self._partitions)
         try:

@@ -24,8 +24,10 @@ class Label:
     ----------
     sample : Sample
         What is learned.
-    partition, offset : int
-        Where it lies in the labels topic.
+    record : InRecord
+        As it lies in the labels topic: what becomes a dead letter if it cannot be learned.
+    inspector_id : str
+        Who gave it.
     labelled_at, received_at : datetime
         When it was given, and when it was read.
     served_by : int or None
@@ -35,12 +37,22 @@ class Label:
     """
 
     sample: Sample
-    partition: int
-    offset: int
+    record: InRecord
+    inspector_id: str
     labelled_at: datetime
     received_at: datetime
     served_by: int | None = None
     served: Confusion | None = None
+
+    @property
+    def partition(self) -> int:
+        """Partition of the labels topic."""
+        return self.record.partition
+
+    @property
+    def offset(self) -> int:
+        """Offset in that partition."""
+        return self.record.offset
 
 
 class LabelReader:
@@ -87,8 +99,8 @@ class LabelReader:
         judgement = decoded.label.judgement
         label = Label(
             sample=sample,
-            partition=record.partition,
-            offset=record.offset,
+            record=record,
+            inspector_id=decoded.label.inspector_id,
             labelled_at=decoded.label.labelled_at,
             received_at=received_at,
             served_by=judgement.model.version if judgement and served else None,

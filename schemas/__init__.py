@@ -17,6 +17,7 @@ from schemas.judgements import Box, Indication, Judgement, ModelRef, RecordPosit
 from schemas.labels import LabelledFrame, ReviewReason, ReviewRequest
 from schemas.rasters import MediaType, Raster
 from schemas.recalls import WeldRecall
+from schemas.signatures import Signature
 from schemas.topics import TOPICS, Topic
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "ReviewReason",
     "ReviewRequest",
     "ScoreComparison",
+    "Signature",
     "Topic",
     "View",
     "WeldRecall",

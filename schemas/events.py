@@ -9,6 +9,7 @@ from schemas.classes import ClassTable
 from schemas.frames import Identifier
 from schemas.judgements import ModelRef, Probability
 from schemas.rasters import Sha256
+from schemas.signatures import Signature
 
 
 class DefectAlert(BaseModel):
@@ -130,12 +131,19 @@ class ModelVersion(BaseModel):
     labels_until : dict of int to int
         Per partition of the labels topic the offset of the first label that
         it has not learned: all before are in its training.
+    labels_read : dict of int to int
+        Per partition the offset of the first label that had not been read:
+        none from there on is in its training.
+    without_inspectors : tuple of str
+        Inspectors whose labels were left out because they were revoked.
     metrics : dict of str to float
         Scores at release.
     gate : GateVerdict or None
         None for the first version only.
     created_at : datetime
         When the training state was taken.
+    signature : Signature or None
+        Over all other fields, by whoever published it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -150,9 +158,12 @@ class ModelVersion(BaseModel):
     size_multiple: Annotated[int, Field(ge=1)]
     labels_learned: Annotated[int, Field(ge=0)]
     labels_until: dict[int, int] = Field(default_factory=dict)
+    labels_read: dict[int, int] = Field(default_factory=dict)
+    without_inspectors: tuple[str, ...] = ()
     metrics: dict[str, float]
     gate: GateVerdict | None
     created_at: AwareDatetime
+    signature: Signature | None = None
 
 
 class ModelReleased(BaseModel):
@@ -167,10 +178,14 @@ class ModelReleased(BaseModel):
     sequence : int
         Grows with each announcement of this model name; an announcement that
         is not newer than the last one taken is ignored.
+    epoch : int
+        Which learner's: each that takes over begins a new one; 0 before the first.
     announced_at : datetime
         When it was announced.
     reason : str
         For people.
+    signature : Signature or None
+        Over all other fields, by whoever announced it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -178,8 +193,10 @@ class ModelReleased(BaseModel):
     version: ModelVersion
     kind: ReleaseKind
     sequence: Annotated[int, Field(ge=1)]
+    epoch: Annotated[int, Field(ge=0)] = 0
     announced_at: AwareDatetime
     reason: str = ""
+    signature: Signature | None = None
 
 
 class DriftAlarm(BaseModel):

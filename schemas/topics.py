@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from schemas.events import DefectAlert, DriftAlarm, ModelReleased
 from schemas.frames import Frame
+from schemas.inspectors import InspectorStanding
 from schemas.judgements import Judgement
 from schemas.labels import LabelledFrame, ReviewRequest
 from schemas.recalls import WeldRecall
@@ -113,6 +114,15 @@ LABELS = Topic(
     description="Labelled frames, with their pixels; the memory can be rebuilt from them.",
     retention_ms=-1,
 )
+INSPECTORS = Topic(
+    name="inspector-standings",
+    event_type="weldstream.inspector-standing.v1",
+    payload=InspectorStanding,
+    key="inspector id",
+    description="Whose labels are learned, set aside or never learned.",
+    cleanup="compact",
+    retention_ms=-1,
+)
 MODEL_RELEASES = Topic(
     name="model-releases",
     event_type="weldstream.model-released.v1",
@@ -156,6 +166,7 @@ TOPICS = (
     ALERTS,
     REVIEW_REQUESTS,
     LABELS,
+    INSPECTORS,
     MODEL_RELEASES,
     RECALLS,
     DRIFT_ALARMS,

@@ -14,7 +14,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from memory.admission import Chance
 from memory.samples import Sample
 from memory.sampling import Balanced, Policy
-from memory.stores.base import SEEN_LABELS, Admission, Capacity, DomainStats, MemoryFullError, MemoryStats
+from memory.stores.base import (
+    SEEN_LABELS,
+    Admission,
+    Capacity,
+    DomainStats,
+    MemoryExhaustedError,
+    MemoryFullError,
+    MemoryStats,
+)
 from memory.stores.scripts import ADMIT, CLEAR, DRAW, STATS
 from schemas.errors import ServiceUnavailableError
 
@@ -43,7 +51,9 @@ class RedisStore:
         Raises
         ------
         MemoryFullError
-            If the sample exceeds the capacity, or Redis has no memory left.
+            If the sample exceeds the capacity.
+        MemoryExhaustedError
+            If Redis has no memory left; offering it again later is safe.
         ServiceUnavailableError
             If Redis does not answer; whether the sample was admitted is then
             unknown, and offering it again is safe.
@@ -118,13 +128,13 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except OutOfMemoryError as error:
-        raise MemoryFullError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
+        raise MemoryExhaustedError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
         raise ServiceUnavailableError(f"Redis does not answer: {error}") from error
     except ResponseError as error:
         # From within a script Redis 6 reports it as an error of the script.
         if "OOM" in str(error):
-            raise MemoryFullError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
+            raise MemoryExhaustedError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
         raise
     except RedisError as error:
         raise ServiceUnavailableError(f"Redis failed: {error}") from error

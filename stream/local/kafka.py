@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from stream.local.jars import DEPLOY_KAFKA
@@ -18,7 +19,23 @@ LARGEST_RECORD_BYTES = 16 * 1024 * 1024
 JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 
 
-def server_properties(*, port: int, controller_port: int, log_dir: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """A second listener, whose clients come by way of something in between.
+
+    Attributes
+    ----------
+    port : int
+        Where the broker listens.
+    advertised : int
+        The port that it tells clients who came this way.
+    """
+
+    port: int
+    advertised: int
+
+
+def server_properties(*, port: int, controller_port: int, log_dir: Path, detour: Detour | None = None) -> str:
     """Return the broker's configuration file."""
     settings = {
         "process.roles": "broker,controller",
@@ -42,6 +59,10 @@ def server_properties(*, port: int, controller_port: int, log_dir: Path) -> str:
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
     }
+    if detour is not None:
+        settings["listeners"] = f"{settings['listeners']},DETOUR://{LOOPBACK}:{detour.port}"
+        settings["advertised.listeners"] = f"{settings['advertised.listeners']},DETOUR://{LOOPBACK}:{detour.advertised}"
+        settings["listener.security.protocol.map"] = f"{settings['listener.security.protocol.map']},DETOUR:PLAINTEXT"
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
@@ -67,14 +88,25 @@ class KafkaBroker(ManagedProcess):
         Where clients connect, and where it speaks with itself.
     reaper : Reaper
         Stops it should this process die.
+    detour : Detour, optional
+        A second way to it, which tests of bad networks break.
     """
 
     def __init__(
-        self, folder: Path, *, java: Path, jars: Path, port: int, controller_port: int, reaper: Reaper
+        self,
+        folder: Path,
+        *,
+        java: Path,
+        jars: Path,
+        port: int,
+        controller_port: int,
+        reaper: Reaper,
+        detour: Detour | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.port = port
         self.controller_port = controller_port
+        self.detour = detour
         self._java = (str(java), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={DEPLOY_KAFKA / 'log4j2.xml'}")
         self._classpath = ("-cp", f"{jars}/*")
         self._configuration = self.folder / "server.properties"
@@ -104,7 +136,7 @@ class KafkaBroker(ManagedProcess):
         formatted = self.folder / "formatted"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._configuration.write_text(
-            server_properties(port=self.port, controller_port=self.controller_port, log_dir=data)
+            server_properties(port=self.port, controller_port=self.controller_port, log_dir=data, detour=self.detour)
         )
         if formatted.exists():
             return

@@ -182,7 +182,7 @@ async def released(
     settings: InferenceSettings, outside: Outside, number: int, kind: ReleaseKind = ReleaseKind.RELEASE
 ) -> ModelReleased:
     """Promote a version in the registry, as the learner does, and announce it."""
-    registry = ModelRegistry(settings.registry.uri, settings.registry.model_name)
+    registry = ModelRegistry(settings.registry.uri, settings.registry.model_name, signer=outside.signer)
     if kind is ReleaseKind.ROLLBACK:
         found = await asyncio.to_thread(registry.roll_back, "it is worse", number)
     else:
@@ -201,8 +201,8 @@ async def store(settings: InferenceSettings, outside: Outside, number: int, thre
     for blob in (graph, weights):
         await asyncio.to_thread(outside.artifacts.put, blob)
     version = make_version(number, graph, weights)
-    fields = {name: getattr(version, name) for name in type(version).model_fields if name != "model"}
-    registry = ModelRegistry(settings.registry.uri, settings.registry.model_name)
+    fields = {name: getattr(version, name) for name in type(version).model_fields if name not in {"model", "signature"}}
+    registry = ModelRegistry(settings.registry.uri, settings.registry.model_name, signer=outside.signer)
     published = await asyncio.to_thread(lambda: registry.publish(**fields))
     assert published.model.version == number
 
