@@ -13,7 +13,7 @@ STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/p
 BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
 remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
 
-.PHONY: help setup demo up test test-faults soak check audit sbom fix docs bench lock clean
+.PHONY: help setup demo up test test-faults soak fuzz check audit sbom fix docs bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ test-faults: setup ## Break the services on the real broker, thoroughly, and wri
 
 soak: setup ## Break everything in a seeded order under load, for ARGS="--minutes 30 --seed 0"
 	@$(BIN)/python -m pytest tests/faults/soak.py --faults-results benchmarks/results/soak.json $(ARGS)
+
+fuzz: setup ## Try inputs on everything that reads bytes from outside, and write how many broke it
+	@$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 check: setup ## Formatter, linter, types, import rules, pins, generated docs; changes nothing
 	@$(BIN)/ruff format --check .

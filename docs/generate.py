@@ -6,7 +6,7 @@
 import sys
 from pathlib import Path
 
-from benchmarks import guarantees
+from benchmarks import fuzz_page, guarantees
 from benchmarks.page import page
 from inference.recall_settings import RecallerSettings
 from inference.settings import InferenceSettings
@@ -32,6 +32,7 @@ def documents(root: Path) -> dict[Path, str]:
     results = root / "benchmarks" / "results"
     wanted[root / "docs" / "benchmarks.md"] = page(results)
     wanted[root / "docs" / "guarantees.md"] = guarantees.page(results)
+    wanted[root / "docs" / "fuzzing.md"] = fuzz_page.page(results)
     readme = root / "README.md"
     return wanted | {readme: with_table(readme.read_text("utf-8"))}
 

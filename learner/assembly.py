@@ -115,7 +115,12 @@ def make_reader(settings: LearnerSettings) -> LabelReader:
     """Return what reads labels, within the limits that are set."""
     limits = FrameLimits(max_bytes=settings.intake.max_frame_bytes, max_pixels=settings.intake.max_frame_pixels)
     files = AtomicFiles(settings.registry.uri, settings.registry.options)
-    return LabelReader(limits, settings.classes, claim_checks(files))
+    return LabelReader(
+        limits,
+        settings.classes,
+        claim_checks(files, limits.max_bytes),
+        max_label_bytes=settings.intake.max_label_bytes,
+    )
 
 
 async def assemble(

@@ -22,6 +22,7 @@ class IntakeSettings(Section):
     """How labels are read."""
 
     group_id: str = Field("weldstream-learner", min_length=1, description="Kafka consumer group; shows the lag.")
+    max_label_bytes: Count = Field(4 * MIB, description="Largest label with all that it carries.")
     max_frame_bytes: Count = Field(4 * MIB, description="Largest image of a label, encoded.")
     max_frame_pixels: Count = Field(4 * MIB, description="Most pixels of a label's frame.")
     max_pending: Count = Field(256, description="Labels that wait to be learned before fetching pauses.")

@@ -332,7 +332,9 @@ class ModelRegistry:
         try:
             return model.model_validate_json(data)
         except ValidationError as error:
-            raise RegistryError(f"entry {number} in {folder} of {self._name!r} is damaged: {error}") from None
+            raise RegistryError(
+                f"entry {number} of {self._name!r} in {folder} is damaged: {str(error)[:300]}"
+            ) from None
 
     def _numbers(self, folder: str) -> _Numbers:
         names = self._files.names(f"models/{self._name}/{folder}", ".json")

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.classes import ClassTable
 from schemas.frames import Identifier
-from schemas.judgements import ModelRef, Probability
+from schemas.judgements import MOST, ModelRef, Probability
 from schemas.rasters import Sha256
 from schemas.signatures import Signature
 
@@ -33,7 +33,7 @@ class DefectAlert(BaseModel):
         When it was raised.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     alert_id: Identifier
     weld_id: Identifier
@@ -53,7 +53,7 @@ class Artifact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: Sha256
-    size_bytes: Annotated[int, Field(ge=0)]
+    size_bytes: Annotated[int, Field(ge=0, le=MOST)]
 
 
 class ScoreComparison(BaseModel):
@@ -75,7 +75,7 @@ class ScoreComparison(BaseModel):
         Whether this refuses nothing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     evaluation_set: str
     group: str
@@ -90,7 +90,7 @@ class ScoreComparison(BaseModel):
 class GateVerdict(BaseModel):
     """Whether a candidate may be released, with the numbers that decided it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     passed: bool
     comparisons: tuple[ScoreComparison, ...]
@@ -146,7 +146,7 @@ class ModelVersion(BaseModel):
         Over all other fields, by whoever published it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: ModelRef
     parent: int | None
@@ -155,8 +155,8 @@ class ModelVersion(BaseModel):
     architecture: str
     classes: ClassTable
     preprocessing: str
-    size_multiple: Annotated[int, Field(ge=1)]
-    labels_learned: Annotated[int, Field(ge=0)]
+    size_multiple: Annotated[int, Field(ge=1, le=1024)]
+    labels_learned: Annotated[int, Field(ge=0, le=MOST)]
     labels_until: dict[int, int] = Field(default_factory=dict)
     labels_read: dict[int, int] = Field(default_factory=dict)
     without_inspectors: tuple[str, ...] = ()
@@ -192,8 +192,8 @@ class ModelReleased(BaseModel):
 
     version: ModelVersion
     kind: ReleaseKind
-    sequence: Annotated[int, Field(ge=1)]
-    epoch: Annotated[int, Field(ge=0)] = 0
+    sequence: Annotated[int, Field(ge=1, le=MOST)]
+    epoch: Annotated[int, Field(ge=0, le=MOST)] = 0
     announced_at: AwareDatetime
     reason: str = ""
     signature: Signature | None = None
@@ -202,7 +202,7 @@ class ModelReleased(BaseModel):
 class DriftAlarm(BaseModel):
     """A detector found that a stream changed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detector: str
     statistic: str

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.frames import Identifier
+from schemas.judgements import MOST
 from schemas.rasters import Sha256
 
 
@@ -21,7 +22,7 @@ class Stretch(BaseModel):
         Its ends along the weld.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     code: int
     first_frame: Identifier
@@ -52,8 +53,8 @@ class WeldState(BaseModel):
 
     weld_id: Identifier
     pass_id: Identifier
-    model_version: Annotated[int, Field(ge=1)]
-    judged: Annotated[int, Field(ge=0)]
+    model_version: Annotated[int, Field(ge=1, le=MOST)]
+    judged: Annotated[int, Field(ge=0, le=MOST)]
     head: Sha256 | None
     stretches: tuple[Stretch, ...]
 

@@ -73,10 +73,6 @@ async def test_redis_goes_and_comes_back(labels: LabelTrial, server: RedisServer
 
 
 @pytest.mark.thorough
-@pytest.mark.xfail(
-    reason="the learner ends where a checkpoint reads the memory's cursor from a Redis that is away, and is ready "
-    "while it waits"
-)
 @pytest.mark.timeout(240)
 async def test_the_learner_waits_for_redis_and_is_not_ready(labels: LabelTrial, server: RedisServer) -> None:
     async with labels.learner() as learner:
@@ -92,7 +88,6 @@ async def test_the_learner_waits_for_redis_and_is_not_ready(labels: LabelTrial, 
 
 
 @pytest.mark.thorough
-@pytest.mark.xfail(reason="a label that is held out while Redis is away becomes a dead letter")
 @pytest.mark.timeout(240)
 async def test_labels_that_are_held_out_wait_for_redis(labels: LabelTrial, server: RedisServer) -> None:
     # The first label that Redis is asked for after its end is one that is held out.

@@ -199,3 +199,19 @@ def test_of_many_that_take_over_at_once_each_has_an_epoch_of_its_own(uri: str) -
     for thread in threads:
         thread.join()
     assert sorted(epochs) == list(range(1, 9))
+
+
+def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
+    registry = ModelRegistry(str(tmp_path), "weld")
+    publish(registry)
+    path = tmp_path / "models" / "weld" / "versions" / "00000001.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(RegistryError, match="is damaged"):
+        registry.get(1)
+
+
+def test_an_artifact_of_another_size_is_refused_unread(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(str(tmp_path / "registry"), cache_dir=tmp_path / "cache")
+    stored = artifacts.put(b"weights")
+    with pytest.raises(DigestMismatchError, match="is stored as 7 bytes"):
+        artifacts.open_local(stored.model_copy(update={"size_bytes": 8}))
