@@ -3,12 +3,15 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from learner.holdout import HoldoutRule
+from learner.settings import HoldoutSettings
 from schemas.settings import RedisSettings
 from stream.local.ports import free_port
 from stream.local.reaper import Reaper
@@ -18,7 +21,7 @@ from tests.faults.labels import LabelTrial
 from tests.faults.proxy import Proxy
 from tests.integration.learner.outside import eventually
 
-WAITING = re.compile(r"WARNING learner.node: attempt \d+ of redis failed, trying again")
+WAITING = re.compile(r"WARNING learner.patience: attempt \d+ of redis failed, trying again")
 
 
 @pytest.fixture
@@ -46,6 +49,12 @@ async def link(server: RedisServer) -> AsyncIterator[Proxy]:
 def waits(learner: ServiceProcess) -> bool:
     """Tell whether the learner has said in its log that it waits for Redis."""
     return WAITING.search(learner.log_file.read_text()) is not None
+
+
+def held_out(settings: HoldoutSettings, labels: int) -> list[int]:
+    """Return which of the first labels are held out."""
+    rule = HoldoutRule(settings)
+    return [number for number in range(labels) if rule.holds_out("first", "weld-1", f"label-{number}")]
 
 
 @pytest.mark.parametrize("how", ["killed", pytest.param("stopped", marks=pytest.mark.thorough)])
