@@ -53,7 +53,7 @@ class TestTheWholeMemory(SampleStoreContract):
     @pytest.fixture
     async def store(self, redis: SecuredRedis) -> AsyncIterator[RedisStore]:
         async with open_redis(redis.settings("learner")) as client:
-            yield RedisStore(client, f"{KEY_PREFIX}{uuid.uuid4().hex}", seen_labels=100)
+            yield RedisStore(client, f"{KEY_PREFIX}{uuid.uuid4().hex}")
 
 
 async def test_both_memories_are_used_with_these_rights(redis: SecuredRedis, admin: Redis) -> None:
