@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 if TYPE_CHECKING:
     from inference.audit import WeldReport
-    from inference.recall import Limits, Plan, RecallReport
+    from inference.recall_plan import Limits, Plan, RecallReport
     from stream.commands.settings import CommandSettings
 
 INCOMPLETE = 3
@@ -65,7 +65,7 @@ def recall_command(  # noqa: PLR0917 - the command line passes options by name
     What is judged while this runs is left out. Ends with 3 where a limit ended it: with --request-review the next
     run goes on where this one stopped.
     """
-    from inference.recall import Limits, Plan
+    from inference.recall_plan import Limits, Plan
     from stream.commands.settings import CommandSettings
 
     settings = CommandSettings()
@@ -106,8 +106,9 @@ async def _recall(
     request_review: bool,
 ) -> "RecallReport":
     from inference.loading import Versions
-    from inference.recall import NothingJudgedError, Recaller
+    from inference.recall import Recaller
     from inference.recall_log import RecallLog
+    from inference.recall_plan import NothingJudgedError
     from stream.acls import OPERATOR, topics_to_ensure
     from stream.topics import ensure_topics
 

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from aiokafka.structs import TopicPartition
 
-from inference.recall import Flip, Limits, Plan, Recaller, RecallReport
+from inference.recall import Flip, Recaller
 from inference.recall_log import RecallLog
 from inference.recall_metrics import RecallMetrics
+from inference.recall_plan import Limits, Plan, RecallReport
 from inference.recall_settings import RecallSettings
 from memory.history import taken_back
 from memory.registry import ModelRegistry

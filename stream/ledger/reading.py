@@ -121,9 +121,31 @@ async def read_states(kafka: KafkaSettings, weld_id: str | None = None) -> list[
     return [decode_event(r, WELD_STATES, WeldState) for r in newest.values() if r.value is not None]
 
 
+async def read_marks(kafka: KafkaSettings, weld_id: str | None = None, *, at_least: bool) -> dict[PassKey, list[Mark]]:
+    """Return what states and ends say of the passes of a weld, or of all welds.
+
+    Parameters
+    ----------
+    kafka : KafkaSettings
+        Where.
+    weld_id : str or None
+        The weld.
+    at_least : bool
+        Whether the judgements are read after this.
+
+    Raises
+    ------
+    BadRecordError
+        If a stranger wrote to one of the topics.
+    """
+    marks: dict[PassKey, list[Mark]] = defaultdict(list)
+    await _add_marks(kafka, weld_id, marks, {}, at_least=at_least)
+    return dict(marks)
+
+
 async def _add_marks(
     kafka: KafkaSettings,
-    weld_id: str,
+    weld_id: str | None,
     marks: dict[PassKey, list[Mark]],
     ended: dict[PassKey, datetime],
     *,

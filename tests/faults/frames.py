@@ -6,12 +6,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from aiokafka.structs import TopicPartition
-
-from inference.ownership import read_states
 from inference.settings import InferenceSettings
 from memory.registry import ModelRegistry
-from schemas.topics import DEAD_LETTERS, FRAMES, JUDGEMENTS, WELD_STATES
+from schemas.topics import DEAD_LETTERS, FRAMES, JUDGEMENTS
+from stream.ledger import read_marks
 from stream.local.service import ServiceProcess
 from stream.records import OutRecord
 from tests.faults.report import FaultReport
@@ -94,7 +92,9 @@ class FrameTrial:
 
     async def roll_back(self) -> None:
         """Announce the version before the newest."""
-        registry = ModelRegistry(self.settings.registry.uri, self.settings.registry.model_name)
+        registry = ModelRegistry(
+            self.settings.registry.uri, self.settings.registry.model_name, signer=self.outside.signer
+        )
         self.announced += 1
         await self.outside.announce(registry.get(max(1, self.versions - 1)), self.announced)
 
@@ -112,12 +112,9 @@ class FrameTrial:
     async def conclude(self, fault: str, method: str) -> None:
         """Read everything, count it, and write it down; fails unless every promise was kept."""
         await self.outside.read_all()
-        heads = await self._heads()
-        self.report.frames(fault, method, self.outside.published, self.outside.entries(), self.poisoned, heads=heads)
+        # All is over: what states and ends say is neither less nor more than what was judged.
+        least = await read_marks(self.outside.kafka, at_least=True)
+        most = await read_marks(self.outside.kafka, at_least=False)
+        marks = {key: [*least.get(key, ()), *most.get(key, ())] for key in least.keys() | most.keys()}
+        self.report.frames(fault, method, self.outside.published, self.outside.entries(), self.poisoned, marks=marks)
         assert len(self.outside.dead_letters()) == self.poisoned + self.refused
-
-    async def _heads(self) -> dict[str, str | None]:
-        """Return the end of the chain of each weld in progress, as its state names it."""
-        topic = self.outside.kafka.topic(WELD_STATES)
-        found = [await read_states(self.outside.kafka, TopicPartition(topic, p)) for p in range(FRAMES.partitions)]
-        return {state.weld_id: state.head for states in found for state in states}

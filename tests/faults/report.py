@@ -1,14 +1,14 @@
 """What a fault did to frames and labels: counted the same way for every fault."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Figure, measured
-from stream.ledger import Entry, check_pass, passes
+from stream.ledger import Entry, Mark, check_end, check_pass, passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class FaultReport:
         entries: list[Entry],
         letters: int = 0,
         *,
-        heads: Mapping[str, str | None] | None = None,
+        marks: Mapping[tuple[str, str], Sequence[Mark]],
     ) -> None:
         """Check what came of the frames, note it, and fail unless every promise was kept.
 
@@ -50,8 +50,8 @@ class FaultReport:
             All judgements that a reader of committed records sees.
         letters : int
             Frames sent that cannot be judged, each of which has a dead letter.
-        heads : mapping of str to str, optional
-            By weld in progress, the digest of its last judgement.
+        marks : mapping of (str, str) to sequence of Mark
+            By weld and pass, what its state or its end says of its last judgement.
         """
         judged = Counter(entry.judgement.frame_id for entry in entries)
         versions = defaultdict(set)
@@ -59,7 +59,9 @@ class FaultReport:
             versions[entry.judgement.weld_id].add(entry.judgement.model.version)
         found = passes(entries)
         chains = [
-            finding for (weld, _), own in found.items() for finding in check_pass(own, head=(heads or {}).get(weld))
+            finding
+            for key in found.keys() | marks.keys()
+            for finding in (*check_pass(found.get(key, [])), *check_end(found.get(key, []), marks.get(key, ())))
         ]
         wrong = {
             "frames lost": [frame for frame in published if frame not in judged],

@@ -16,9 +16,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from inference.loading import Versions
-from inference.recall import Limits, Plan, Recaller, RecallReport
+from inference.recall import Recaller
 from inference.recall_log import RecalledElsewhereError, RecallLog, request_id
 from inference.recall_metrics import RecallMetrics
+from inference.recall_plan import Limits, Plan, RecallReport
 from inference.recall_settings import RecallSettings
 from inference.rollbacks import Rollbacks
 from inference.settings import InferenceSettings

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from inference.recall import Plan, RecallReport
 from inference.recall_log import request_id
+from inference.recall_plan import Plan, RecallReport
 from schemas.judgements import ModelRef, RecordPosition
 from schemas.recalls import WeldRecall
 from tests.unit.stream.ledger.test_chain import NOW, entry
