@@ -164,7 +164,8 @@ def test_what_was_signed_once_stays_verifiable() -> None:
         b"weldstream signature 1: ModelReleased\n"
         b'{"announced_at":"2026-01-01T12:00:00Z","epoch":0,"kind":"release","reason":"","sequence":1,"version":{'
         b'"architecture":"Unet","classes":{"classes":[{"code":100,"name":"crack"}]},"created_at":"2026-01-01T12:00:00Z"'
-        b',"gate":null,"graph":{"sha256":"' + b"2" * 64 + b'","size_bytes":1},"labels_learned":0,"labels_until":{},'
+        b',"gate":null,"graph":{"sha256":"' + b"2" * 64 + b'","size_bytes":1},"labels_learned":0,"labels_read":{},'
+        b'"labels_until":{},'
         b'"metrics":{},"model":{"digest":"' + b"1" * 64 + b'","name":"weld","version":1},"parent":null,'
         b'"preprocessing":"1","signature":null,"size_multiple":32,"weights":{"sha256":"'
         + b"1" * 64
