@@ -13,7 +13,7 @@ STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/p
 BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
 remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
 
-.PHONY: help setup demo up test test-faults check fix docs bench lock clean
+.PHONY: help setup demo up test test-faults soak fuzz check audit sbom fix docs bench bench-load bench-peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,7 +43,7 @@ $(STAMP):
 demo: setup ## Run the whole loop on a simulated weld line and write demo-report.html
 	@$(BIN)/weldstream demo $(ARGS)
 
-up: setup ## Run Kafka, Redis, inference and learner until stopped; data is kept in .weldstream
+up: setup ## Run Kafka, Redis, inference, learner and recaller until stopped; data is kept in .weldstream
 	@$(BIN)/weldstream up $(ARGS)
 
 test: setup ## Run all tests, those against the real Kafka and Redis included
@@ -52,12 +52,25 @@ test: setup ## Run all tests, those against the real Kafka and Redis included
 test-faults: setup ## Break the services on the real broker, thoroughly, and write what came of it
 	@$(BIN)/python -m pytest tests/faults --faults-results benchmarks/results/faults.json $(ARGS)
 
-check: setup ## Formatter, linter, types, import rules, generated docs; changes nothing
+soak: setup ## Break everything in a seeded order under load, for ARGS="--minutes 30 --seed 0"
+	@$(BIN)/python -m pytest tests/faults/soak.py --faults-results benchmarks/results/soak.json $(ARGS)
+
+fuzz: setup ## Try inputs on everything that reads bytes from outside, and write how many broke it
+	@$(BIN)/python -m benchmarks.fuzz $(ARGS)
+
+check: setup ## Formatter, linter, types, import rules, pins, generated docs; changes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check --no-fix .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m deploy.supply.locks
 	@$(BIN)/python docs/generate.py --check
+
+audit: setup ## Known vulnerabilities, withdrawn files, pins; fails where the net does not tell
+	@$(BIN)/python -m deploy.supply.audit
+
+sbom: setup ## Write dist/sbom-inference.json and dist/sbom-learner.json
+	@$(BIN)/python -m deploy.supply.sbom
 
 fix: setup ## Let formatter and linter repair what they can
 	@$(BIN)/ruff format .
@@ -69,6 +82,20 @@ docs: setup ## Write the generated documents and the table of settings
 bench: setup ## Measure the figures; ends non-zero where a bar is missed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-load: setup ## Overload, a thousand swaps, two processes, sizes on paper: about half an hour
+	@$(BIN)/python -m benchmarks.load $(ARGS)
+
+# Peers have environments of their own: they share no dependency with us, and little with each other.
+PEERS := .venv-peers
+$(PEERS)/%/ready: benchmarks/peers/requirements/%.txt
+	@echo "Installing $* into $(@D), once"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bench-peers: setup $(PEERS)/mlserver/ready $(PEERS)/ray/ready ## Measure the same against MLServer and Ray Serve
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
 # Where packages come from is the machine's business: no index is named in the files.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command "make lock" pyproject.toml
@@ -76,7 +103,11 @@ lock: setup ## Pin the newest allowed versions of all dependencies
 	@$(LOCK) --upgrade --extra dev -o requirements/dev.txt
 	@$(LOCK) -c requirements/dev.txt --extra learner -o requirements/learner.txt
 	@$(LOCK) -c requirements/dev.txt -o requirements/core.txt
+	@for peer in mlserver ray; do \
+	  cat benchmarks/peers/requirements/$$peer.in <(grep -o '^onnxruntime==[^ ]*' requirements/dev.txt) \
+	    | $(subst pyproject.toml,-,$(LOCK)) --upgrade -o benchmarks/peers/requirements/$$peer.txt; \
+	done
 
 clean: ## Remove the environment, the caches and what the demo wrote
-	@rm -rf $(VENV) .weldstream demo-report.html demo-report.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(PEERS) .weldstream demo-report.html demo-report.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -30,7 +30,7 @@ async def state_to_announcement(rig: Rig, cache: Path) -> list[Figure]:
     ]
     seconds, parts = [], Stopwatch()
     for _ in range(RELEASES):
-        learned = Learned(0, {}, now(), {})
+        learned = Learned(0, {}, {}, (), now(), {})
         began = time.perf_counter()
         released = await asyncio.to_thread(
             releaser.publish, trainer.averaged, scans, learned, parent=1, gate=None, watch=parts

@@ -6,8 +6,9 @@
 import sys
 from pathlib import Path
 
-from benchmarks import guarantees
+from benchmarks import fuzz_page, guarantees
 from benchmarks.page import page
+from inference.recall_settings import RecallerSettings
 from inference.settings import InferenceSettings
 from learner.settings import LearnerSettings
 from stream.docs import settings_table, wire_documents
@@ -22,7 +23,7 @@ def with_table(readme: str) -> str:
         return readme
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{settings_table((InferenceSettings, LearnerSettings))}\n{END}{after}"
+    return f"{before}{BEGIN}\n{settings_table((InferenceSettings, RecallerSettings, LearnerSettings))}\n{END}{after}"
 
 
 def documents(root: Path) -> dict[Path, str]:
@@ -31,6 +32,7 @@ def documents(root: Path) -> dict[Path, str]:
     results = root / "benchmarks" / "results"
     wanted[root / "docs" / "benchmarks.md"] = page(results)
     wanted[root / "docs" / "guarantees.md"] = guarantees.page(results)
+    wanted[root / "docs" / "fuzzing.md"] = fuzz_page.page(results)
     readme = root / "README.md"
     return wanted | {readme: with_table(readme.read_text("utf-8"))}
 

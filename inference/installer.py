@@ -3,15 +3,14 @@
 import asyncio
 import logging
 from datetime import datetime
-from pathlib import Path
-from typing import Protocol
 
+from inference.loading import Artifacts, fetch
 from inference.metrics import InferenceMetrics
 from inference.session import TRIALS, ModelSession, SessionLoader
 from inference.slot import SessionSlot
 from schemas.classes import ClassTable
 from schemas.errors import WeldstreamError
-from schemas.events import Artifact, ModelVersion
+from schemas.events import ModelVersion
 from stream.preprocessing import VERSION
 
 _log = logging.getLogger(__name__)
@@ -37,13 +36,6 @@ class TooManyVersionsError(WeldstreamError):
     """Welds that another process left in progress began with more versions than may be in memory."""
 
     reason = "too_many_versions"
-
-
-class Artifacts(Protocol):
-    """Where model files come from."""
-
-    def open_local(self, artifact: Artifact) -> Path:
-        """Return the path of a local copy whose bytes were verified against the digest."""
 
 
 class ModelInstaller:
@@ -76,6 +68,12 @@ class ModelInstaller:
         self._slot = slot
         self._classes = classes
         self._metrics = metrics
+        self._installing = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is being built, swapped in, or freed."""
+        return self._installing > 0 or self._slot.retiring
 
     async def install(self, version: ModelVersion, announced_at: datetime | None = None) -> None:
         """Let a version serve the welds that begin from now on.
@@ -85,6 +83,13 @@ class ModelInstaller:
         WeldstreamError
             If any step before the swap fails; ``retriable`` says whether to try again.
         """
+        self._installing += 1
+        try:
+            await self._install(version, announced_at)
+        finally:
+            self._installing -= 1
+
+    async def _install(self, version: ModelVersion, announced_at: datetime | None) -> None:
         self._check(version)
         number = version.model.version
         if not self._slot.swap_to_live(version.model, announced_at):
@@ -129,7 +134,7 @@ class ModelInstaller:
             raise IncompatibleReleaseError(f"v{version.model.version} names two digests of its weights")
 
     async def _build(self, version: ModelVersion) -> ModelSession:
-        graph, weights = await asyncio.to_thread(self._fetch, version)
+        graph, weights = await asyncio.to_thread(fetch, self._artifacts, version)
         # Each step begins between two batches: what it takes of the processor's caches, few frames miss.
         await self._slot.quiet(_PATIENCE_SECONDS)
         session = await asyncio.to_thread(self._loader.build, version, graph, weights)
@@ -137,6 +142,3 @@ class ModelInstaller:
             await self._slot.quiet(_PATIENCE_SECONDS)
             await asyncio.to_thread(self._loader.try_out, session)
         return session
-
-    def _fetch(self, version: ModelVersion) -> tuple[Path, Path]:
-        return self._artifacts.open_local(version.graph), self._artifacts.open_local(version.weights)

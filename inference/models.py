@@ -12,6 +12,7 @@ from inference.settings import InferenceSettings
 from inference.sink import PATIENT
 from inference.welds import WeldBook
 from memory.registry import ModelRegistry
+from memory.signing import Verifier
 from schemas.errors import WeldstreamError
 from schemas.topics import MODEL_RELEASES
 from stream.broker import make_consumer
@@ -27,6 +28,7 @@ async def serve_models(
     settings: InferenceSettings,
     installer: ModelInstaller,
     registry: ModelRegistry,
+    verifier: Verifier | None,
     *,
     refuse: Callable[[InRecord, WeldstreamError], Awaitable[None]],
     metrics: InferenceMetrics,
@@ -41,7 +43,10 @@ async def serve_models(
     installer : ModelInstaller
         Lets versions serve.
     registry : ModelRegistry
-        Where the pinned version is.
+        Where the pinned version is, and the announcement that is the newest when we start: who can write to the
+        topic cannot bring an older one back by waiting for a restart.
+    verifier : Verifier or None
+        Whose announcements are taken; None takes all.
     refuse : callable
         Awaited with an announcement that is not taken, and why.
     metrics, rng : InferenceMetrics, random.Random
@@ -57,14 +62,26 @@ async def serve_models(
             consumer=consumer,
             model_name=settings.registry.model_name,
             installer=installer,
+            verifier=verifier,
             refuse=refuse,
             metrics=metrics,
             retry=PATIENT,
             rng=rng,
         )
+        await _begin_with_the_newest(registry, follower, rng)
         await follower.run()
     finally:
         await consumer.stop()
+
+
+async def _begin_with_the_newest(registry: ModelRegistry, follower: ReleaseFollower, rng: random.Random) -> None:
+    try:
+        newest = await PATIENT.run(lambda: asyncio.to_thread(registry.serving), rng=rng)
+    except WeldstreamError as error:
+        follower.count_refusal(error)
+        return
+    if newest is not None:
+        follower.offer(newest)
 
 
 async def revive_models(

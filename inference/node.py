@@ -30,19 +30,24 @@ from inference.sink import PATIENT, TransactionalSink
 from inference.slot import SessionSlot
 from inference.welds import WeldBook
 from memory.artifacts import ArtifactStore
+from memory.key_files import verifier_of
 from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
-from schemas.topics import FRAMES
+from schemas.topics import FRAMES, MIB
 from stream.acls import inference_role, topics_to_ensure
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
 from stream.crash_points import CrashPoints
 from stream.http import HttpServer, make_app
+from stream.loop_probe import LoopProbe
 from stream.records import InRecord
 from stream.topics import ensure_topics
 
 _log = logging.getLogger(__name__)
+
+FETCH_BYTES = MIB
+"""Of a partition's frames at a time: with a backlog it is what lies in memory, and what the others wait for."""
 
 
 class DrainTimeoutError(WeldstreamError):
@@ -64,6 +69,11 @@ class InferenceNode:
         Jitter of retries.
     clock : callable
         Returns the time, with a time zone.
+
+    Raises
+    ------
+    KeyFileError
+        If releases must be signed and no key is trusted.
     """
 
     def __init__(
@@ -75,6 +85,7 @@ class InferenceNode:
     ) -> None:
         self._settings = settings
         self._rng = rng
+        self._verifier = verifier_of(settings.registry)
         self.metrics = InferenceMetrics(registry)
         self._books: Callable[[], list[WeldBook]] = list
         self.slot = SessionSlot(settings.serving.max_live_models, self._versions_needed)
@@ -132,6 +143,7 @@ class InferenceNode:
                 tasks.create_task(self._drain_when_stopped(pipeline)),
                 tasks.create_task(self._serve_models(producer, installer, registry)),
                 tasks.create_task(self._end_welds()),
+                tasks.create_task(self._probe(installer).run()),
             ]
             try:
                 await pipeline.run()
@@ -177,14 +189,31 @@ class InferenceNode:
             letter = self._outputs.dead_letter(record, error)
             await PATIENT.run(lambda: send_and_wait(producer, letter), rng=self._rng, on_retry=_report)
 
-        await serve_models(self._settings, installer, registry, refuse=refuse, metrics=self.metrics, rng=self._rng)
+        await serve_models(
+            self._settings,
+            installer,
+            registry,
+            self._verifier,
+            refuse=refuse,
+            metrics=self.metrics,
+            rng=self._rng,
+        )
 
     def _installer(self, cache: Path) -> tuple[ModelInstaller, ModelRegistry]:
         serving, settings = self._settings.serving, self._settings.registry
         loader = SessionLoader(serving.intra_op_threads, (serving.warmup_rows, serving.warmup_columns))
         artifacts = ArtifactStore(settings.uri, settings.options, cache_dir=cache)
         installer = ModelInstaller(artifacts, loader, self.slot, self._settings.classes, self.metrics)
-        return installer, ModelRegistry(settings.uri, settings.model_name, settings.options)
+        registry = ModelRegistry(settings.uri, settings.model_name, settings.options, verifier=self._verifier)
+        return installer, registry
+
+    def _probe(self, installer: ModelInstaller) -> LoopProbe:
+        stalls = {busy: self.metrics.loop_stall.labels(name) for busy, name in ((True, "swap"), (False, "serving"))}
+        return LoopProbe(
+            lambda seconds, busy: stalls[busy].observe(seconds),
+            lambda: installer.busy,
+            interval_seconds=self._settings.serving.loop_probe_seconds,
+        )
 
     def _versions_needed(self) -> set[int]:
         if self._settings.serving.swap == "immediate":
@@ -213,7 +242,12 @@ class InferenceNode:
         compute: ThreadPoolExecutor,
     ) -> FramePipeline:
         settings, group = self._settings, self._settings.serving.group
-        consumer: Consumer = make_consumer(settings.kafka, group_id=group, client_id="weldstream-inference")
+        consumer: Consumer = make_consumer(
+            settings.kafka,
+            group_id=group,
+            client_id="weldstream-inference",
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
         ownership = self._ownership = Ownership(
             settings.kafka,
             group,

@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from inference.jobs import FrameJob
+from inference.welds import OpenWeld
 from schemas.errors import OversizeError, WeldstreamError
 from schemas.events import DefectAlert
 from schemas.judgements import Judgement
 from schemas.labels import ReviewReason, ReviewRequest
 from schemas.settings import KafkaSettings
-from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS, WELD_STATES, Topic
+from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS, WELD_PASSES, WELD_STATES, Topic
 from schemas.welds import WeldState
 from stream.codec import encode_event, raster_from_frame
 from stream.dead_letters import dead_letter
@@ -41,6 +42,7 @@ class Outputs:
         self._kafka = kafka
         self._judgements = kafka.topic(JUDGEMENTS) + suffix
         self.weld_states = kafka.topic(WELD_STATES) + suffix
+        self._weld_passes = kafka.topic(WELD_PASSES) + suffix
         self._alerts = kafka.topic(ALERTS)
         self._requests = kafka.topic(REVIEW_REQUESTS)
         self._clock = clock
@@ -62,7 +64,7 @@ class Outputs:
             source=SOURCE,
             time=judgement.judged_at,
         )
-        return _fitting(record, JUDGEMENTS)
+        return fitting(record, JUDGEMENTS)
 
     def weld_state(self, state: WeldState, partition: int) -> OutRecord:
         """Return where a weld in progress stands."""
@@ -77,9 +79,22 @@ class Outputs:
         )
         return replace(record, partition=partition)
 
-    def weld_ended(self, weld_id: str, partition: int) -> OutRecord:
-        """Return the tombstone of a weld's state."""
-        return OutRecord(self.weld_states, weld_id.encode(), None, partition=partition)
+    def weld_ended(self, weld: OpenWeld, partition: int) -> list[OutRecord]:
+        """Return the end of a pass, which outlives its state, and the tombstone of that."""
+        tombstone = OutRecord(self.weld_states, weld.weld_id.encode(), None, partition=partition)
+        end = weld.end(self._clock())
+        if end is None:
+            return [tombstone]
+        record = encode_event(
+            self._weld_passes,
+            WELD_PASSES,
+            end,
+            key=end.weld_id,
+            event_id=f"{end.pass_id}-{end.judged}",
+            source=SOURCE,
+            time=end.ended_at,
+        )
+        return [replace(record, partition=partition), tombstone]
 
     def alert(self, alert: DefectAlert) -> OutRecord:
         """Return an alert."""
@@ -119,15 +134,21 @@ class Outputs:
             source=SOURCE,
             time=request.requested_at,
         )
-        return _fitting(record, REVIEW_REQUESTS)
+        return fitting(record, REVIEW_REQUESTS)
 
     def dead_letter(self, record: InRecord, error: WeldstreamError) -> OutRecord:
         """Return a record that cannot be processed, byte for byte, with the reason."""
         return dead_letter(record, error, 1, self._kafka, clock=self._clock)
 
 
-def _fitting(record: OutRecord, topic: Topic) -> OutRecord:
-    """Return a record that its topic takes, however badly it compresses."""
+def fitting(record: OutRecord, topic: Topic) -> OutRecord:
+    """Return a record that its topic takes, however badly it compresses.
+
+    Raises
+    ------
+    OversizeError
+        If it does not.
+    """
     headers = sum(len(name) + len(value or b"") for name, value in record.headers)
     size = len(record.key or b"") + len(record.value or b"") + headers + _FRAMING
     if size > topic.max_message_bytes:

@@ -136,6 +136,7 @@ class FramePipeline:
     async def run(self) -> None:
         """Judge until stopped; returns when all that was fetched is committed."""
         if not await self._first_model():
+            await self._consumer.stop()
             return
         self._consumer.subscribe([self._topic], listener=self._partitions)
         try:
@@ -246,6 +247,8 @@ class FramePipeline:
                     # Nothing keeps the versions of a lost partition in memory, and nothing of it is published.
                     weld.model_version = newest
                 welds[item.weld] = weld
+        for weld in welds.values():
+            weld.under_way += 1
         return welds
 
     async def _publish_stage(self) -> None:
@@ -254,6 +257,8 @@ class FramePipeline:
             outputs = await loop.run_in_executor(self._helpers, self._service.conclude, batch.outcomes, batch.welds)
             self._crash.reach("concluded")
             await asyncio.gather(*(self._publish(part, outputs) for part in batch.parts))
+            for weld in batch.welds.values():
+                weld.under_way -= 1
             await self._partitions.remove(len(batch.outcomes))
 
     async def _publish(self, part: _Part, outputs: Mapping[int, Sequence[OutRecord]]) -> None:

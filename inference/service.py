@@ -113,8 +113,8 @@ class InferenceService:
         return records
 
     def ended(self, book: WeldBook, partition: int) -> list[OutRecord]:
-        """Return what removes the states of the welds that ended since the last call."""
-        return [self._outputs.weld_ended(weld_id, partition) for weld_id in book.take_closed()]
+        """Return the ends of the passes that ended since the last call, and what removes their states."""
+        return [record for weld in book.take_closed() for record in self._outputs.weld_ended(weld, partition)]
 
     def _reject(self, rejected: Rejected) -> OutRecord:
         self._metrics.frames.labels("dead_letter").inc()

@@ -21,6 +21,7 @@ _ORT: Any = onnxruntime
 OUTPUTS = ("mask", "confidence", "entropy")
 TRIALS = 2
 """The first run of a shape plans its memory, the second takes it: neither is left to a frame."""
+PATIENCE_SECONDS = 60.0
 _DTYPES = (np.uint8, np.float32, np.float32)
 
 
@@ -62,15 +63,17 @@ class ModelSession:
         self._keep = keep
         self._input = session.get_inputs()[0].name
 
-    def run(self, images: NDArray[np.float32]) -> Predictions:
+    def run(self, images: NDArray[np.float32], options: Any = None) -> Predictions:
         """Judge a batch; thread-safe, and other Python threads run meanwhile.
 
         Parameters
         ----------
         images : (N, H, W) float32
             Prepared frames; H and W are multiples of the version's ``size_multiple``.
+        options : onnxruntime.RunOptions or None
+            By which another thread can end the run.
         """
-        mask, confidence, entropy = self._session.run(list(OUTPUTS), {self._input: images[:, None]})
+        mask, confidence, entropy = self._session.run(list(OUTPUTS), {self._input: images[:, None]}, options)
         return Predictions(mask, confidence, entropy)
 
 
@@ -83,10 +86,15 @@ class SessionLoader:
         Threads of one model run.
     warmup_shape : (int, int)
         Rows and columns of the frames that a new session is tried on.
+    patience_seconds : float
+        Longest run of a new session on one frame: a graph may hold loops.
     """
 
-    def __init__(self, intra_op_threads: int, warmup_shape: tuple[int, int]) -> None:
+    def __init__(
+        self, intra_op_threads: int, warmup_shape: tuple[int, int], *, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self._threads = intra_op_threads
+        self._patience_seconds = patience_seconds
         self._warmup_shape = warmup_shape
         self._lock = threading.Lock()
 
@@ -120,7 +128,10 @@ class SessionLoader:
                 values = [_ORT.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
                 options = self._options()
                 options.add_external_initializers(list(arrays), values)
-                native = _ORT.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+                # Without its fallback, which prints to stdout and tries the same provider once more.
+                native = _ORT.InferenceSession(
+                    str(graph), options, providers=["CPUExecutionProvider"], enable_fallback=0
+                )
             except (SafetensorError, OSError, ValueError, RuntimeError) as error:
                 raise _refused(version, error) from error
             except Exception as error:
@@ -155,10 +166,16 @@ class SessionLoader:
         multiple = session.version.size_multiple
         rows, columns = (-(-side // multiple) * multiple for side in self._warmup_shape)
         images = np.zeros((1, rows, columns), np.float32)
+        options = _ORT.RunOptions()
+        watchdog = threading.Timer(self._patience_seconds, setattr, (options, "terminate", True))
+        watchdog.daemon = True
+        watchdog.start()
         try:
-            predictions = session.run(images)
+            predictions = session.run(images, options)
         except Exception as error:
             raise _refused(session.version, error) from error
+        finally:
+            watchdog.cancel()
         found: tuple[NDArray[Any], ...] = (predictions.mask, predictions.confidence, predictions.entropy)
         for name, array, dtype in zip(OUTPUTS, found, _DTYPES, strict=True):
             if array.shape != images.shape or array.dtype != dtype:

@@ -1,19 +1,19 @@
 """Judges retained frames again and tells whether the same comes out."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from aiokafka.structs import TopicPartition
+from pydantic import ValidationError
 
-from inference.session import ModelSession, SessionLoader
+from inference.session import ModelSession
 from inference.settings import FlaggingSettings
 from inference.verdict import Verdict, conclude
-from memory.artifacts import ArtifactStore
-from memory.registry import ModelRegistry
+from schemas.errors import BadRecordError
 from schemas.judgements import Judgement, RecordPosition
-from schemas.settings import KafkaSettings, RegistrySettings
+from schemas.settings import KafkaSettings
+from schemas.topics import MIB
 from stream.broker import make_consumer
 from stream.clients import Consumer
 from stream.codec import DecodedFrame, FrameLimits, decode_frame, decode_raster
@@ -21,10 +21,30 @@ from stream.preprocessing import VERSION, pad_to_multiple, prepare
 from stream.records import InRecord
 
 _POLL_MS = 200
+_LIMITS = FrameLimits(max_bytes=16 * MIB, max_pixels=64 * MIB)
+"""Whatever was judged is read again, whatever the limits were that it was judged under."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredFrame:
+    """A frame that is still retained.
+
+    Attributes
+    ----------
+    record : InRecord
+        As it lies in its topic.
+    decoded : DecodedFrame
+        What it says.
+    """
+
+    record: InRecord
+    decoded: DecodedFrame
 
 
 class Frames:
     """Fetches single frames from where their judgements say that they lie. Use as an async context manager.
+
+    Connects with the first frame that is asked for.
 
     Parameters
     ----------
@@ -34,21 +54,18 @@ class Frames:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
-        self._limits = FrameLimits()
-        self._consumer: Consumer
+        self._partition: TopicPartition | None = None
+        self._end = 0
+        self._consumer: Consumer | None = None
 
     async def __aenter__(self) -> Self:
-        """Connect."""
-        consumer: Consumer = make_consumer(self._kafka, client_id="weldstream-verify")
-        self._consumer = consumer
-        await self._consumer.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Disconnect."""
-        await self._consumer.stop()
+        if self._consumer is not None:
+            await self._consumer.stop()
 
-    async def fetch(self, source: RecordPosition) -> DecodedFrame | None:
+    async def fetch(self, source: RecordPosition) -> StoredFrame | None:
         """Return a frame, None if it is no longer retained.
 
         Raises
@@ -56,52 +73,29 @@ class Frames:
         BadRecordError
             If what lies there is no frame.
         """
+        consumer = await self._connected()
         partition = TopicPartition(source.topic, source.partition)
-        self._consumer.assign([partition])
-        end = (await self._consumer.end_offsets([partition]))[partition]
-        if source.offset >= end:
+        if partition != self._partition or source.offset >= self._end:
+            consumer.assign([partition])
+            self._end = (await consumer.end_offsets([partition]))[partition]
+            self._partition = partition
+        if source.offset >= self._end:
             return None
-        self._consumer.seek(partition, source.offset)
-        while await self._consumer.position(partition) < end:
-            records = (await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=1)).get(partition, ())
+        consumer.seek(partition, source.offset)
+        while await consumer.position(partition) < self._end:
+            records = (await consumer.getmany(timeout_ms=_POLL_MS, max_records=1)).get(partition, ())
             for record in records:
-                return self._decode(record) if record.offset == source.offset else None
+                if record.offset != source.offset:
+                    return None
+                return StoredFrame(record, decode_frame(record, _LIMITS))
         return None
 
-    def _decode(self, record: InRecord) -> DecodedFrame:
-        return decode_frame(record, self._limits)
-
-
-class Models:
-    """Loads versions of the registry, one at a time. Blocking.
-
-    Parameters
-    ----------
-    registry : RegistrySettings
-        Where.
-    cache : Path
-        Folder of verified copies.
-    """
-
-    def __init__(self, registry: RegistrySettings, cache: Path) -> None:
-        self._registry = ModelRegistry(registry.uri, registry.model_name, registry.options)
-        self._artifacts = ArtifactStore(registry.uri, registry.options, cache_dir=cache)
-        self._loader = SessionLoader(1, (256, 256))
-        self._loaded: dict[int, ModelSession] = {}
-
-    def session(self, number: int) -> ModelSession:
-        """Return a version's session.
-
-        Raises
-        ------
-        WeldstreamError
-            If there is no such version, or it cannot be loaded.
-        """
-        if number not in self._loaded:
-            version = self._registry.get(number)
-            graph, weights = self._artifacts.open_local(version.graph), self._artifacts.open_local(version.weights)
-            self._loaded = {number: self._loader.load(version, graph, weights)}
-        return self._loaded[number]
+    async def _connected(self) -> Consumer:
+        if self._consumer is None:
+            consumer: Consumer = make_consumer(self._kafka, client_id="weldstream-verify")
+            await consumer.start()
+            self._consumer = consumer
+        return self._consumer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +128,13 @@ def thresholds_of(judgement: Judgement) -> FlaggingSettings:
     return FlaggingSettings.model_validate(judgement.thresholds)
 
 
+def _is_mask(judgement: Judgement, again: Rejudged) -> bool:
+    try:
+        return np.array_equal(again.mask, decode_raster(judgement.mask, _LIMITS))
+    except BadRecordError:
+        return False
+
+
 def differences(judgement: Judgement, frame: DecodedFrame, session: ModelSession) -> list[str]:
     """Judge a frame again with the version that judged it, and name what differs from what was published.
 
@@ -146,14 +147,22 @@ def differences(judgement: Judgement, frame: DecodedFrame, session: ModelSession
         return ["model.digest"]
     if judgement.preprocessing != VERSION:
         return ["preprocessing"]
-    again = rejudge(frame, session, thresholds_of(judgement))
+    said = (judgement.frame_id, judgement.weld_id, judgement.position_mm, judgement.frame_time, judgement.domain)
+    own = frame.frame
     found = []
-    if not np.array_equal(again.mask, decode_raster(judgement.mask, FrameLimits())):
-        found.append("mask")
-    if again.verdict.indications != judgement.indications:
-        found.append("indications")
-    if again.verdict.uncertainty != judgement.uncertainty:
-        found.append("uncertainty")
-    if again.verdict.flagged != judgement.flagged:
-        found.append("flagged")
-    return found
+    if said != (own.frame_id, own.weld_id, own.position_mm, own.time, own.domain):
+        found.append("frame")
+    if judgement.classes != session.version.classes.codes:
+        found.append("classes")
+    try:
+        again = rejudge(frame, session, thresholds_of(judgement))
+    except ValidationError:
+        return [*found, "thresholds"]
+    verdict = again.verdict
+    same = {
+        "mask": _is_mask(judgement, again),
+        "indications": verdict.indications == judgement.indications,
+        "uncertainty": verdict.uncertainty == judgement.uncertainty,
+        "flagged": verdict.flagged == judgement.flagged,
+    }
+    return [*found, *(name for name, holds in same.items() if not holds)]

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from schemas.judgements import ChainLink
-from schemas.welds import Stretch, WeldState
+from schemas.welds import PassEnd, Stretch, WeldState
 
 
 @dataclass(slots=True)
@@ -21,6 +22,8 @@ class OpenWeld:
         When its last frame was fetched, in seconds of a monotonic clock.
     judged, head, stretches
         As in :class:`~schemas.welds.WeldState`.
+    under_way : int
+        Batches with frames of it that are not published yet; it does not end before.
     """
 
     weld_id: str
@@ -30,6 +33,7 @@ class OpenWeld:
     judged: int = 0
     head: str | None = None
     stretches: list[Stretch] = field(default_factory=list)
+    under_way: int = 0
 
     def link(self) -> ChainLink:
         """Return the place of the next judgement."""
@@ -50,6 +54,19 @@ class OpenWeld:
             stretches=tuple(self.stretches),
         )
 
+    def end(self, at: datetime) -> PassEnd | None:
+        """Return what proves the end of the pass; None where nothing of it was judged."""
+        if self.head is None:
+            return None
+        return PassEnd(
+            weld_id=self.weld_id,
+            pass_id=self.pass_id,
+            model_version=self.model_version,
+            judged=self.judged,
+            head=self.head,
+            ended_at=at,
+        )
+
 
 class WeldBook:
     """Opens welds with their first frame and closes them when none has come for some time.
@@ -67,11 +84,7 @@ class WeldBook:
             s.weld_id: OpenWeld(s.weld_id, s.pass_id, s.model_version, now, s.judged, s.head, list(s.stretches))
             for s in states
         }
-        self._closed: list[str] = []
-
-    def __getitem__(self, weld_id: str) -> OpenWeld:
-        """Return an open weld."""
-        return self._open[weld_id]
+        self._closed: list[OpenWeld] = []
 
     def __len__(self) -> int:
         """Return the number of welds in progress."""
@@ -96,14 +109,18 @@ class WeldBook:
     def close(self, weld_ids: Iterable[str]) -> None:
         """End passes; a later frame of the weld begins a new one."""
         for weld_id in weld_ids:
-            del self._open[weld_id]
-            self._closed.append(weld_id)
+            self._closed.append(self._open.pop(weld_id))
 
     def close_idle(self, before: float) -> None:
-        """End the passes whose last frame came before a moment of the monotonic clock."""
-        self.close([weld.weld_id for weld in self._open.values() if weld.seen < before])
+        """End the passes whose last frame came before a moment of the monotonic clock and is answered."""
+        idle = (weld for weld in self._open.values() if weld.seen < before)
+        self.close([weld.weld_id for weld in idle if not weld.under_way])
 
-    def take_closed(self) -> list[str]:
-        """Return the welds that were closed since the last call and not opened again: their states may go."""
+    def take_closed(self) -> list[OpenWeld]:
+        """Return the passes that were closed since the last call: their ends are to be published, their states may go.
+
+        A weld that was opened again meanwhile is among them: what is
+        published of its new pass comes after the end of the old one.
+        """
         closed, self._closed = self._closed, []
-        return [weld_id for weld_id in dict.fromkeys(closed) if weld_id not in self._open]
+        return closed

@@ -4,11 +4,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from learner.checkpoint import Position
 from learner.labels import KnownLabels, Label
 from learner.progress import Progress
+from memory.samples import Sample
 from schemas.events import ModelVersion
 
 
@@ -20,6 +22,11 @@ class Learnt:
     labelled_at: datetime
     received_at: datetime
     learned_at: datetime
+
+
+def strike_key(sample: Sample) -> str:
+    """Return what strikes a sample out: its place in the topic, so that the same label may be sent again."""
+    return f"{sample.source.partition}:{sample.source.offset}" if sample.source else sample.label_id
 
 
 class Books:
@@ -43,6 +50,8 @@ class Books:
         self.in_model = 0
         self.since_checkpoint = 0
         self.unreleased: list[Learnt] = []
+        self.struck: dict[str, None] = {}
+        self.divergences = 0
 
     def knows(self, label_id: str) -> bool:
         """Tell whether a label waits or is done with."""
@@ -52,6 +61,15 @@ class Books:
         """Return the oldest labels that wait, all of the first one's domain; they stay until settled."""
         labels = list(self.pending.values())
         return [label for label in labels if label.sample.domain == labels[0].sample.domain][:most]
+
+    def whole_group(self, most: int) -> list[Label]:
+        """Return the oldest labels that wait, of one domain and in order, once their group cannot grow; else none.
+
+        A group so made depends on the labels alone, not on when they came.
+        """
+        labels = list(self.pending.values())
+        together = list(takewhile(lambda label: label.sample.domain == labels[0].sample.domain, labels))
+        return together[:most] if len(together) >= most or len(together) < len(labels) else []
 
     def settle(self, label: Label) -> None:
         """Note that a label is done with."""
@@ -80,7 +98,10 @@ class Books:
         """Return the rest, for a checkpoint."""
         return {
             "ahead": {str(p): offsets for p, offsets in self.progress.ahead().items()},
+            "read": {str(p): o for p, o in self.progress.positions().items()},
             "known": self.known.state(),
+            "struck": list(self.struck),
+            "divergences": self.divergences,
             "in_model": self.in_model,
             "unreleased": [
                 [u.label_id, u.labelled_at.isoformat(), u.received_at.isoformat(), u.learned_at.isoformat()]
@@ -98,6 +119,8 @@ class Books:
         offsets = {int(name.rsplit("-", 1)[1]): offset for name, offset in position.offsets.items()}
         self.progress = Progress(offsets, {int(p): ahead for p, ahead in state["ahead"].items()})
         self.known = KnownLabels(self._limit, state["known"])
+        self.struck = dict.fromkeys(state["struck"])
+        self.divergences = state["divergences"]
         self.learned = position.labels_learned
         self.in_model = state["in_model"]
         self.unreleased = [Learnt(i, *(datetime.fromisoformat(t) for t in times)) for i, *times in state["unreleased"]]

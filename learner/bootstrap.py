@@ -18,17 +18,17 @@ import torch
 from safetensors.torch import load
 
 from learner.export import export_weights
-from learner.golden import GoldenSet
 from learner.holdout import HoldoutRule
 from learner.learning import load_weights
 from learner.releaser import Learned, Releaser, Stopwatch, announcement
+from learner.sample_sets import FIRST_HELD_OUT, FIRST_TRAINING, GOLDEN, SampleSet
 from learner.settings import LearnerSettings
 from learner.stores import open_memories
 from learner.trainer import Trainer
 from learner.trainers import make_trainer
 from memory.artifacts import ArtifactStore
 from memory.files import written_aside
-from memory.registry import ModelRegistry
+from memory.registry import open_registry
 from memory.samples import Sample
 from schemas.events import ModelReleased
 from stream.acls import LEARNER, topics_to_ensure
@@ -92,7 +92,8 @@ def train_first_model(
     """Train a network on samples for at most ``settings.bootstrap.seconds``. Blocking.
 
     Weights are kept by the digest of samples, settings and code, and taken
-    from there the next time.
+    from there the next time. A deterministic learner does neither that nor
+    looks at the clock: both would leave other random states behind.
 
     Parameters
     ----------
@@ -111,6 +112,8 @@ def train_first_model(
         Steps made; 0 if the weights were there already.
     """
     bootstrap = settings.bootstrap
+    if settings.training.deterministic:
+        return len(trainer.pretrain(samples, bootstrap.steps, bootstrap.batch_size))
     kept = (bootstrap.cache_dir or first_model_folder()) / digest(samples, settings) / "weights.safetensors"
     if kept.is_file():
         load_weights(trainer, load(kept.read_bytes()))
@@ -153,7 +156,7 @@ async def publish_first_model(
     A model line that has a version already is announced once more and left as it is.
     """
     uri, options, name = settings.registry.uri, settings.registry.options, settings.registry.model_name
-    registry = ModelRegistry(uri, name, options, clock)
+    registry = open_registry(settings.registry, clock, publishes=True)
     released = await asyncio.to_thread(registry.serving)
     if released is None:
         training, held_out = split(samples, settings)
@@ -164,10 +167,17 @@ async def publish_first_model(
         _log.info("first model: %d steps in %.1f s on %d frames", steps, seconds, len(training))
         await _remember(training, held_out, settings)
         artifacts = ArtifactStore(uri, options, cache_dir=settings.checkpoint.folder / "cache")
-        golden = GoldenSet(uri, options, name, artifacts)
-        if held_out:
-            await asyncio.to_thread(golden.keep, _spread(held_out, settings.evaluation.golden))
-        learned = Learned(0, {}, clock(), {"first_model_seconds": seconds, "first_model_frames": float(len(training))})
+        kept = {
+            GOLDEN: _spread(held_out, settings.evaluation.golden),
+            FIRST_TRAINING: training,
+            FIRST_HELD_OUT: held_out,
+        }
+        for kind, chosen in kept.items():
+            if chosen:
+                await asyncio.to_thread(SampleSet(uri, options, name, kind, artifacts).keep, chosen)
+        learned = Learned(
+            0, {}, {}, (), clock(), {"first_model_seconds": seconds, "first_model_frames": float(len(training))}
+        )
         released = await asyncio.to_thread(
             Releaser(settings, artifacts, registry).publish,
             trainer.model,

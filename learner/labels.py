@@ -8,7 +8,7 @@ from datetime import datetime
 from memory.files import AtomicFiles
 from memory.samples import Sample
 from schemas.classes import ClassTable
-from schemas.errors import ArtifactNotFoundError, BadRecordError
+from schemas.errors import ArtifactNotFoundError, BadRecordError, OversizeError
 from schemas.judgements import RecordPosition
 from stream.codec import DecodedLabel, Fetch, FrameLimits, decode_label, decode_raster
 from stream.codec.labels import remap_mask
@@ -24,8 +24,10 @@ class Label:
     ----------
     sample : Sample
         What is learned.
-    partition, offset : int
-        Where it lies in the labels topic.
+    record : InRecord
+        As it lies in the labels topic: what becomes a dead letter if it cannot be learned.
+    inspector_id : str
+        Who gave it.
     labelled_at, received_at : datetime
         When it was given, and when it was read.
     served_by : int or None
@@ -35,12 +37,22 @@ class Label:
     """
 
     sample: Sample
-    partition: int
-    offset: int
+    record: InRecord
+    inspector_id: str
     labelled_at: datetime
     received_at: datetime
     served_by: int | None = None
     served: Confusion | None = None
+
+    @property
+    def partition(self) -> int:
+        """Partition of the labels topic."""
+        return self.record.partition
+
+    @property
+    def offset(self) -> int:
+        """Offset in that partition."""
+        return self.record.offset
 
 
 class LabelReader:
@@ -54,10 +66,15 @@ class LabelReader:
         The deployment's classes.
     fetch : callable or None
         Reads claim checks.
+    max_label_bytes : int or None
+        Largest label; by default as large as the topic allows.
     """
 
-    def __init__(self, limits: FrameLimits, classes: ClassTable, fetch: Fetch | None) -> None:
+    def __init__(
+        self, limits: FrameLimits, classes: ClassTable, fetch: Fetch | None, *, max_label_bytes: int | None = None
+    ) -> None:
         self._limits = limits
+        self._max_label_bytes = max_label_bytes
         self._classes = classes
         self._fetch = fetch
 
@@ -69,7 +86,7 @@ class LabelReader:
         BadRecordError
             If it can never be learned.
         """
-        decoded = decode_label(record, self._limits, self._classes, self._fetch)
+        decoded = decode_label(record, self._limits, self._classes, self._fetch, max_bytes=self._max_label_bytes)
         frame = decoded.label.frame
         sample = Sample(
             label_id=decoded.label.label_id,
@@ -87,8 +104,8 @@ class LabelReader:
         judgement = decoded.label.judgement
         label = Label(
             sample=sample,
-            partition=record.partition,
-            offset=record.offset,
+            record=record,
+            inspector_id=decoded.label.inspector_id,
             labelled_at=decoded.label.labelled_at,
             received_at=received_at,
             served_by=judgement.model.version if judgement and served else None,
@@ -105,13 +122,17 @@ class LabelReader:
         return Confusion.of(judged, decoded.mask, len(self._classes))
 
 
-def claim_checks(files: AtomicFiles) -> Fetch:
-    """Return what reads claim checks from the artifact store; the codec verifies the digest."""
+def claim_checks(files: AtomicFiles, max_bytes: int) -> Fetch:
+    """Return what reads claim checks of limited size from the artifact store; the codec verifies the digest."""
 
     def fetch(uri: str, sha256: str) -> bytes:
-        data = files.read(f"artifacts/sha256/{sha256[:2]}/{sha256}")
+        name = f"artifacts/sha256/{sha256[:2]}/{sha256}"
+        size = files.size(name)
+        if size is not None and size > max_bytes:
+            raise OversizeError(f"the claim check's image has {size} bytes; at most {max_bytes} are accepted")
+        data = files.read(name)
         if data is None:
-            raise ArtifactNotFoundError(f"{uri}: no artifact sha256:{sha256}")
+            raise ArtifactNotFoundError(f"{uri[:200]!r}: no artifact sha256:{sha256}")
         return data
 
     return fetch

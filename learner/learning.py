@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -25,6 +25,22 @@ _CONSOLIDATION = 32
 """Samples of a domain on which its end is consolidated."""
 
 
+class DivergedBatchError(DivergedError):
+    """A step met a loss that is not finite; the weights that led there are not to be trusted.
+
+    Parameters
+    ----------
+    message : str
+        What was found.
+    rehearsed : sequence of Sample
+        What was drawn from the memory for the step.
+    """
+
+    def __init__(self, message: str, rehearsed: Sequence[Sample]) -> None:
+        super().__init__(message)
+        self.rehearsed = tuple(rehearsed)
+
+
 class Learning:
     """Learns groups of new labels with rehearsal.
 
@@ -32,8 +48,9 @@ class Learning:
     ----------
     trainer : Trainer
         Used in the executor's thread only.
-    draw : callable
-        Draws from the memory; waits where Redis is away.
+    draw, peek : callable
+        Draw from the memory, and wait where Redis is away. Peeking leaves all
+        later draws as they would have been.
     settings : TrainingSettings
         Sizes and numbers of steps.
     executor : Executor
@@ -42,30 +59,39 @@ class Learning:
         Shows the steps.
     domains : sequence of str
         Domains known already, oldest first; the last is the current one.
+    idle_steps : float
+        Rehearsal steps that labels have paid for and that are still to be made.
     """
 
     def __init__(
         self,
         trainer: Trainer,
+        *,
         draw: Draw,
+        peek: Draw,
         settings: TrainingSettings,
         executor: Executor,
         metrics: LearnerMetrics,
-        *,
         domains: Sequence[str] = (),
+        idle_steps: float = 0.0,
     ) -> None:
         self.trainer = trainer
         self._draw = draw
+        self._peek = peek
         self._settings = settings
         self._executor = executor
         self._metrics = metrics
         self._domains = list(domains)
-        self._idle_steps = 0.0
+        self._idle_steps = idle_steps
 
     @property
     def domains(self) -> tuple[str, ...]:
         """Domains seen, in the order in which they were last begun; the last is the current one."""
         return tuple(self._domains)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs beside the trainer."""
+        return {"domains": list(self._domains), "idle_steps": self._idle_steps}
 
     @property
     def can_rehearse(self) -> bool:
@@ -84,15 +110,27 @@ class Learning:
         self._domains.append(domain)
         await self._run(lambda: self.trainer.begin_domain(domain))
 
-    async def learn(self, new: Sequence[Sample]) -> bool:
-        """Learn labels of one domain; False if the loss was not finite and nothing was learned."""
+    async def learn(self, new: Sequence[Sample]) -> None:
+        """Learn labels of one domain.
+
+        Raises
+        ------
+        DivergedBatchError
+            If a loss was not finite.
+        """
         await self.enter(new[0].domain)
         steps = max(1, math.ceil(self._settings.steps_per_label * len(new)))
         self._idle_steps += self._settings.idle_steps_per_label * len(new)
-        return await self._steps(new, steps, "new")
+        await self._steps(new, steps, "new")
 
     async def rehearse(self) -> None:
-        """Take one step on the memory alone."""
+        """Take one step on the memory alone.
+
+        Raises
+        ------
+        DivergedBatchError
+            If the loss was not finite.
+        """
         self._idle_steps -= 1.0
         await self._steps((), 1, "idle")
 
@@ -104,33 +142,34 @@ class Learning:
 
     async def some(self, count: int) -> list[Sample]:
         """Return some samples of the current domain."""
-        return await self._draw(Balanced({self._domains[-1]: count})) if self._domains else []
+        return await self._peek(Balanced({self._domains[-1]: count})) if self._domains else []
 
     async def reset(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Continue from other weights, with an optimiser that has no memory of those before."""
         await self._run(lambda: load_weights(self.trainer, tensors))
 
-    async def _steps(self, new: Sequence[Sample], steps: int, kind: str) -> bool:
+    async def _steps(self, new: Sequence[Sample], steps: int, kind: str) -> None:
         drawn = await self._batch(new)
         for left in reversed(range(steps)):
             current, past = drawn
             if not current:
-                return True
+                return
             following = asyncio.create_task(self._batch(new)) if left else None
             began = time.perf_counter()
             try:
                 report: StepReport = await self._run(partial(self.trainer.step, current, past))
-            except DivergedError:
+            except DivergedError as error:
                 if following:
                     await following
-                return False
+                known = {sample.label_id for sample in new}
+                used = (sample for samples in (current, *past.values()) for sample in samples)
+                raise DivergedBatchError(str(error), [s for s in used if s.label_id not in known]) from error
             self._metrics.steps.labels(kind).inc()
             self._metrics.step_seconds.observe(time.perf_counter() - began)
             self._metrics.loss.set(report.loss)
             self._metrics.violated.inc(len(report.violated))
             if following:
                 drawn = await following
-        return True
 
     async def _batch(self, new: Sequence[Sample]) -> tuple[list[Sample], dict[str, list[Sample]]]:
         """Return the samples of the current domain, new ones first, and those of each past domain."""

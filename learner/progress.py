@@ -29,6 +29,10 @@ class Progress:
         """Return the next offset to read, None if nothing is known of the partition."""
         return self._next.get(partition)
 
+    def positions(self) -> dict[int, int]:
+        """Return by partition the next offset to read."""
+        return dict(self._next)
+
     def read(self, partition: int, offset: int) -> bool:
         """Note that a record was read; False if it was settled or read before and is to be skipped."""
         if offset < self._next.get(partition, 0):

@@ -1,13 +1,14 @@
 """Makes the memories anew from the labels topic alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
 from learner.holdout import HoldoutRule
-from learner.labels import LabelReader
+from learner.labels import Label, LabelReader
 from learner.settings import LearnerSettings
 from learner.stores import Memories
+from memory.samples import Sample
 from schemas.errors import BadRecordError
 from schemas.topics import LABELS
 from stream.reading import partitions_of, read_to_end
@@ -19,10 +20,25 @@ async def rebuild_memory(
     reader: LabelReader,
     holdout: HoldoutRule,
     clock: Callable[[], datetime],
+    *,
+    first: tuple[Sequence[Sample], Sequence[Sample]] = ((), ()),
+    until: Mapping[int, int] | None = None,
+    wanted: Callable[[Label], bool] = lambda _: True,
 ) -> int:
-    """Clear both memories and admit all labels that the topic holds now; the memories are then as they were.
+    """Clear both memories and admit the labels that the topic holds; the memories are then as they were.
 
     Admissions depend on the labels and their order alone. No learner may run meanwhile.
+
+    Parameters
+    ----------
+    settings, memories, reader, holdout, clock : LearnerSettings, Memories, LabelReader, HoldoutRule, callable
+        As the learner has them.
+    first : pair of sequences of Sample
+        What did not come by the topic: admitted before it, and held out.
+    until : mapping of int to int or None
+        By partition the first offset that is left out; None takes all.
+    wanted : callable
+        False leaves a label out.
 
     Returns
     -------
@@ -32,12 +48,19 @@ async def rebuild_memory(
     await memories.episodic.clear()
     await memories.validation.clear()
     admitted = 0
+    for memory, samples in zip((memories.episodic, memories.validation), first, strict=True):
+        for sample in samples:
+            admitted += not (await memory.admit(sample)).duplicate
     partitions = await partitions_of(settings.kafka, settings.kafka.topic(LABELS))
     async with aclosing(read_to_end(settings.kafka, partitions)) as records:
         async for record in records:
+            if until is not None and record.offset >= until.get(record.partition, 0):
+                continue
             try:
                 label, _ = reader.read(record, clock())
             except BadRecordError:
+                continue
+            if not wanted(label):
                 continue
             sample = label.sample
             held_out = holdout.holds_out(sample.domain, sample.weld_id, sample.label_id)

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,8 +52,11 @@ class Learned:
     ----------
     labels : int
         In all.
-    until : mapping of int to int
-        Next offset by partition of the labels topic.
+    until, read : mapping of int to int
+        By partition of the labels topic the first offset that was not
+        learned, and the first that was not read.
+    without : collection of str
+        Revoked inspectors, none of whose labels were learned.
     created_at : datetime
         When the training state was taken.
     metrics : mapping of str to float
@@ -62,6 +65,8 @@ class Learned:
 
     labels: int
     until: Mapping[int, int]
+    read: Mapping[int, int]
+    without: Collection[str]
     created_at: datetime
     metrics: Mapping[str, float]
 
@@ -100,6 +105,7 @@ class Releaser:
         parent: int | None,
         gate: GateVerdict | None,
         watch: Stopwatch,
+        epoch: int | None = None,
     ) -> ModelReleased:
         """Record a version and that it is to serve from now on.
 
@@ -115,11 +121,15 @@ class Releaser:
             None for a first model.
         watch : Stopwatch
             Told the seconds of the parts export, parity, put and record.
+        epoch : int or None
+            That of the learner; None before any has led.
 
         Raises
         ------
         ParityError
             If the exported network computes something else; nothing is recorded.
+        FencedError
+            If another learner has taken over.
         """
         self.prepare()
         assert self._graph is not None
@@ -146,12 +156,14 @@ class Releaser:
                 size_multiple=config.size_multiple,
                 labels_learned=learned.labels,
                 labels_until=learned.until,
+                labels_read=learned.read,
+                without_inspectors=learned.without,
                 metrics={**learned.metrics, **seconds, "parity_difference": difference},
                 gate=gate,
                 created_at=learned.created_at,
             )
             kind = ReleaseKind.INITIAL if parent is None else ReleaseKind.RELEASE
-            return self._registry.promote(version.model.version, kind)
+            return self._registry.promote(version.model.version, kind, epoch=epoch)
 
     def tensors(self, version: ModelVersion) -> dict[str, torch.Tensor]:
         """Return a version's weights by name."""

@@ -22,6 +22,7 @@ class IntakeSettings(Section):
     """How labels are read."""
 
     group_id: str = Field("weldstream-learner", min_length=1, description="Kafka consumer group; shows the lag.")
+    max_label_bytes: Count = Field(4 * MIB, description="Largest label with all that it carries.")
     max_frame_bytes: Count = Field(4 * MIB, description="Largest image of a label, encoded.")
     max_frame_pixels: Count = Field(4 * MIB, description="Most pixels of a label's frame.")
     max_pending: Count = Field(256, description="Labels that wait to be learned before fetching pauses.")
@@ -62,6 +63,21 @@ class TrainingSettings(Section):
     )
     threads: Count = Field(1, description="Threads of torch.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the network learns.")
+    deterministic: bool = Field(
+        default=False,
+        description="The same labels give the same weights bit for bit, however often the learner is killed: "
+        "groups are made by count and never by time. Needs the CPU and a labels topic of one partition.",
+    )
+    most_divergences: Annotated[int, Field(ge=0)] = Field(
+        3, description="Batches quarantined between two checkpoints before the process gives up."
+    )
+
+    @model_validator(mode="after")
+    def _deterministic_on_the_cpu(self) -> Self:
+        if self.deterministic and self.device != "cpu":
+            msg = "training.deterministic needs training.device=cpu: other devices add in an order of their own"
+            raise ValueError(msg)
+        return self
 
 
 class ReleaseSettings(Section):
@@ -84,6 +100,31 @@ class EvaluationSettings(Section):
     golden: Annotated[int, Field(ge=0)] = Field(16, description="Samples of the golden set.")
     newest: Annotated[int, Field(ge=0)] = Field(8, description="Newest labels held out.")
     past_per_domain: Annotated[int, Field(ge=0)] = Field(6, description="Held-out samples of each past domain.")
+
+
+class LeadershipSettings(Section):
+    """Which of several learners of one model is active."""
+
+    seconds: Annotated[float, Field(gt=0)] = Field(
+        10.0, description="A stand-by takes over when the active learner has been silent for so long."
+    )
+
+
+class InspectorSettings(Section):
+    """When an inspector's labels are set aside until a person has looked at them."""
+
+    quarantine: bool = Field(
+        default=True,
+        description="Set labels aside that disagree with what was served where other inspectors agree with it.",
+    )
+    window_welds: Count = Field(12, description="Newest welds of each inspector and domain that are compared.")
+    least_welds: Annotated[int, Field(ge=2)] = Field(
+        4, description="Welds that an inspector, and all others together, must have labelled before they are compared."
+    )
+    margin: Fraction = Field(0.3, description="How much lower the mean Dice with what was served may be.")
+    significance: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.01, description="Largest p-value of Welch's test at which a lower Dice is no chance."
+    )
 
 
 class CheckpointSettings(Section):
@@ -124,6 +165,8 @@ class LearnerSettings(ProcessSettings):
     release: ReleaseSettings = Field(default_factory=ReleaseSettings, description="When a candidate is made.")
     gate: GateConfig = Field(default_factory=GateConfig, description="When a candidate is refused.")
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings, description="What the gate judges.")
+    inspectors: InspectorSettings = Field(default_factory=InspectorSettings, description="Whose labels are learned.")
+    leadership: LeadershipSettings = Field(default_factory=LeadershipSettings, description="Active or stand-by.")
     checkpoint: CheckpointSettings = Field(default_factory=CheckpointSettings, description="Where state is kept.")
     bootstrap: BootstrapSettings = Field(default_factory=BootstrapSettings, description="The first model.")
     seed: int = Field(0, description="Seed of weights, crops and draws.")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from learner.patience import Patience, PatientStore
 from learner.settings import LearnerSettings
 from memory.episodic import EpisodicMemory
-from memory.stores.base import Capacity
+from memory.stores.base import Capacity, SampleStore
 from memory.stores.redis import RedisStore, open_redis
 
 
@@ -27,20 +28,27 @@ class Memories:
     validation: EpisodicMemory
 
 
-async def open_memories(settings: LearnerSettings, resources: AsyncExitStack, rng: np.random.Generator) -> Memories:
-    """Open both on one client, which the resources close."""
+async def open_memories(
+    settings: LearnerSettings, resources: AsyncExitStack, rng: np.random.Generator, patiently: Patience | None = None
+) -> Memories:
+    """Open both on one client, which the resources close; with patience, whatever is asked of them waits for Redis."""
     client = open_redis(settings.redis)
     resources.push_async_callback(client.aclose)
     bounds, prefix = settings.memory, settings.redis.key_prefix
+
+    def store(name: str) -> SampleStore:
+        opened = RedisStore(client, prefix=f"{prefix}{name}")
+        return opened if patiently is None else PatientStore(opened, patiently)
+
     return Memories(
         EpisodicMemory(
-            RedisStore(client, prefix=f"{prefix}memory"),
+            store("memory"),
             Capacity(bounds.samples, bounds.bytes),
             seed=bounds.seed,
             rng=rng,
         ),
         EpisodicMemory(
-            RedisStore(client, prefix=f"{prefix}validation"),
+            store("validation"),
             Capacity(bounds.validation_samples, bounds.validation_bytes),
             seed=bounds.seed,
             rng=np.random.default_rng(bounds.seed),

@@ -27,7 +27,9 @@ class LearnerMetrics:
         def histogram(name: str, text: str, *labels: str) -> Histogram:
             return Histogram(_PREFIX + name, text, labels, buckets=_SECONDS, registry=registry)
 
-        self.labels = counter("labels_total", "Labels: learned, held_out, duplicate, dead_letter, diverged.", "outcome")
+        self.labels = counter(
+            "labels_total", "Labels: learned, held_out, duplicate, dead_letter, diverged, revoked.", "outcome"
+        )
         self.steps = counter("steps_total", "Training steps, on new labels or idle.", "kind")
         self.step_seconds = histogram("step_seconds", "A training step.")
         self.loss = gauge("loss", "Mean loss of the newest step.")
@@ -39,6 +41,9 @@ class LearnerMetrics:
         self.unreadable_judgements = counter("unreadable_judgements_total", "Judgements in labels that say nothing.")
         self.memory_samples = gauge("memory_samples", "Samples kept for rehearsal.", "domain")
         self.memory_bytes = gauge("memory_bytes", "Bytes of the samples kept for rehearsal.")
+        self.quarantines = counter("inspectors_quarantined_total", "Inspectors whose labels were set aside unasked.")
+        self.restarts = counter("restarts_total", "Times the learner began anew, by reason.", "reason")
+        self.leads = gauge("leads", "1 if this is the active learner, 0 if it stands by.")
         self.rollbacks = counter("rollbacks_total", "Releases taken back.")
         self.dead_letters = counter("dead_letters_total", "Labels that could not be read, by reason.", "reason")
         self.retries = counter("retries_total", "Attempts repeated because a service did not answer.", "step")

@@ -71,9 +71,14 @@ class ArtifactStore:
             If the storage fails.
         """
         path = self._cache_dir / _name(artifact)
-        if path.is_file() and _matches(path.read_bytes(), artifact):
+        if path.is_file() and path.stat().st_size == artifact.size_bytes and _matches(path.read_bytes(), artifact):
             os.utime(path)  # the time of last use orders the sweep
             return path
+        stored = self._files.size(_name(artifact))
+        if stored is not None and stored != artifact.size_bytes:  # before the memory is taken
+            raise DigestMismatchError(
+                f"artifact sha256:{artifact.sha256} of {artifact.size_bytes} bytes is stored as {stored} bytes"
+            )
         data = self._files.read(_name(artifact))
         if data is None:
             raise ArtifactNotFoundError(f"no artifact sha256:{artifact.sha256}")

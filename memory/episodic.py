@@ -36,9 +36,13 @@ class EpisodicMemory:
         """Offer a sample; a label known already changes nothing."""
         return await self._store.admit(sample, self._capacity, chance_of(self._seed, sample.label_id))
 
-    async def draw(self, policy: Policy) -> list[Sample]:
-        """Draw samples in one round trip; fewer where fewer are stored."""
-        return await self._store.draw(policy, int(self._rng.integers(1, LCG_MODULUS)))
+    async def draw(self, policy: Policy, rng: np.random.Generator | None = None) -> list[Sample]:
+        """Draw samples in one round trip; fewer where fewer are stored.
+
+        Another generator leaves the memory's own, and so all later draws, as they are.
+        """
+        generator = self._rng if rng is None else rng
+        return await self._store.draw(policy, int(generator.integers(1, LCG_MODULUS)))
 
     async def stats(self) -> MemoryStats:
         """Return what was seen and what is stored, by domain."""

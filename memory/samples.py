@@ -6,15 +6,19 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import BadPayloadError
 from schemas.judgements import RecordPosition
+from schemas.rasters import Dtype
 
 _MAGIC = b"WSS1"
 _PREFIX = struct.Struct("<4sII")  # magic, length of the header, CRC-32 of all that follows
+_MOST_AXES = 8
 _DTYPES = {"uint8": "|u1", "uint16": "<u2", "float32": "<f4"}
 
 
@@ -88,19 +92,58 @@ class Sample:
         if zlib.crc32(memoryview(data)[_PREFIX.size :]) != checksum:
             raise BadPayloadError(f"stored sample of {len(data)} bytes is truncated or damaged")
         start = _PREFIX.size + header_bytes
-        header = json.loads(data[_PREFIX.size : start])
-        arrays = {}
-        for name, dtype, shape in header["arrays"]:
-            count = math.prod(shape)
-            arrays[name] = np.frombuffer(data, _DTYPES[dtype], count, start).reshape(shape)
-            start += arrays[name].nbytes
-        source = header["source"]
+        try:
+            header = _Header.model_validate_json(data[_PREFIX.size : start])
+        except ValidationError as error:
+            raise BadPayloadError(f"stored sample has a header that cannot be read: {str(error)[:300]}") from None
+        arrays = header.read_arrays(data, start)
         return cls(
-            label_id=header["label_id"],
-            domain=header["domain"],
-            weld_id=header["weld_id"],
+            label_id=header.label_id,
+            domain=header.domain,
+            weld_id=header.weld_id,
             pixels=arrays.pop("pixels"),
             mask=arrays.pop("mask"),
             extras={name[1:]: a for name, a in arrays.items()},
-            source=RecordPosition(**source) if source else None,
+            source=header.source,
         )
+
+
+class _Header(BaseModel):
+    """What stands before the arrays of a stored sample."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label_id: str
+    domain: str
+    weld_id: str
+    source: RecordPosition | None
+    arrays: Annotated[tuple[tuple[str, Dtype, tuple[Annotated[int, Field(ge=0)], ...]], ...], Field(max_length=64)]
+
+    def read_arrays(self, data: bytes, start: int) -> dict[str, Any]:
+        """Return the arrays that follow, by name; read-only.
+
+        Raises
+        ------
+        BadPayloadError
+            If they are not as many bytes as are left, or not of the kinds that a sample has.
+        """
+        arrays: dict[str, Any] = {}
+        for name, dtype, shape in self.arrays:
+            count, left = math.prod(shape), len(data) - start
+            stored = np.dtype(_DTYPES[dtype])
+            if name in arrays or len(shape) > _MOST_AXES or count * stored.itemsize > left:
+                raise BadPayloadError(f"stored sample of {len(data)} bytes has no room for {name[:80]!r} {shape[:9]}")
+            try:
+                arrays[name] = np.frombuffer(data, stored, count, start).reshape(shape)
+            except ValueError as error:  # an axis of length 0 may stand beside one of any length
+                raise BadPayloadError(f"stored sample cannot hold {name[:80]!r}: {error}") from None
+            start += count * stored.itemsize
+        pixels, mask = arrays.get("pixels"), arrays.get("mask")
+        extras = [name for name in arrays if name not in {"pixels", "mask"}]
+        if start != len(data) or pixels is None or mask is None or pixels.ndim != 2:  # noqa: PLR2004 - rows, columns
+            raise BadPayloadError("stored sample does not consist of pixels, mask and extras")
+        if mask.dtype != np.uint8 or mask.shape != pixels.shape:
+            raise BadPayloadError(f"stored sample has a mask of {mask.dtype} {mask.shape} on pixels of {pixels.shape}")
+        if any(not name.startswith("+") or arrays[name].dtype != np.float32 for name in extras):
+            raise BadPayloadError("stored sample has extras that are not float32")
+        return arrays

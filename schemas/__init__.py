@@ -16,6 +16,8 @@ from schemas.frames import Frame, PixelSpacing, Probe, View, derive_domain
 from schemas.judgements import Box, Indication, Judgement, ModelRef, RecordPosition
 from schemas.labels import LabelledFrame, ReviewReason, ReviewRequest
 from schemas.rasters import MediaType, Raster
+from schemas.recalls import WeldRecall
+from schemas.signatures import Signature
 from schemas.topics import TOPICS, Topic
 
 __all__ = [
@@ -45,8 +47,10 @@ __all__ = [
     "ReviewReason",
     "ReviewRequest",
     "ScoreComparison",
+    "Signature",
     "Topic",
     "View",
+    "WeldRecall",
     "WeldstreamError",
     "derive_domain",
 ]

@@ -7,8 +7,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.classes import ClassTable
 from schemas.frames import Identifier
-from schemas.judgements import ModelRef, Probability
+from schemas.judgements import MOST, ModelRef, Probability
 from schemas.rasters import Sha256
+from schemas.signatures import Signature
 
 
 class DefectAlert(BaseModel):
@@ -32,7 +33,7 @@ class DefectAlert(BaseModel):
         When it was raised.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     alert_id: Identifier
     weld_id: Identifier
@@ -52,7 +53,7 @@ class Artifact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: Sha256
-    size_bytes: Annotated[int, Field(ge=0)]
+    size_bytes: Annotated[int, Field(ge=0, le=MOST)]
 
 
 class ScoreComparison(BaseModel):
@@ -74,7 +75,7 @@ class ScoreComparison(BaseModel):
         Whether this refuses nothing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     evaluation_set: str
     group: str
@@ -89,7 +90,7 @@ class ScoreComparison(BaseModel):
 class GateVerdict(BaseModel):
     """Whether a candidate may be released, with the numbers that decided it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     passed: bool
     comparisons: tuple[ScoreComparison, ...]
@@ -130,15 +131,22 @@ class ModelVersion(BaseModel):
     labels_until : dict of int to int
         Per partition of the labels topic the offset of the first label that
         it has not learned: all before are in its training.
+    labels_read : dict of int to int
+        Per partition the offset of the first label that had not been read:
+        none from there on is in its training.
+    without_inspectors : tuple of str
+        Inspectors whose labels were left out because they were revoked.
     metrics : dict of str to float
         Scores at release.
     gate : GateVerdict or None
         None for the first version only.
     created_at : datetime
         When the training state was taken.
+    signature : Signature or None
+        Over all other fields, by whoever published it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: ModelRef
     parent: int | None
@@ -147,12 +155,15 @@ class ModelVersion(BaseModel):
     architecture: str
     classes: ClassTable
     preprocessing: str
-    size_multiple: Annotated[int, Field(ge=1)]
-    labels_learned: Annotated[int, Field(ge=0)]
+    size_multiple: Annotated[int, Field(ge=1, le=1024)]
+    labels_learned: Annotated[int, Field(ge=0, le=MOST)]
     labels_until: dict[int, int] = Field(default_factory=dict)
+    labels_read: dict[int, int] = Field(default_factory=dict)
+    without_inspectors: tuple[str, ...] = ()
     metrics: dict[str, float]
     gate: GateVerdict | None
     created_at: AwareDatetime
+    signature: Signature | None = None
 
 
 class ModelReleased(BaseModel):
@@ -167,25 +178,31 @@ class ModelReleased(BaseModel):
     sequence : int
         Grows with each announcement of this model name; an announcement that
         is not newer than the last one taken is ignored.
+    epoch : int
+        Which learner's: each that takes over begins a new one; 0 before the first.
     announced_at : datetime
         When it was announced.
     reason : str
         For people.
+    signature : Signature or None
+        Over all other fields, by whoever announced it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ModelVersion
     kind: ReleaseKind
-    sequence: Annotated[int, Field(ge=1)]
+    sequence: Annotated[int, Field(ge=1, le=MOST)]
+    epoch: Annotated[int, Field(ge=0, le=MOST)] = 0
     announced_at: AwareDatetime
     reason: str = ""
+    signature: Signature | None = None
 
 
 class DriftAlarm(BaseModel):
     """A detector found that a stream changed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     detector: str
     statistic: str

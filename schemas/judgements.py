@@ -7,6 +7,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from schemas.frames import Identifier
 from schemas.rasters import Raster, Sha256
 
+MOST = 2**53 - 1
+"""The greatest whole number that every language's JSON reader and every metric keeps exactly."""
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -26,14 +29,14 @@ class ModelRef(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Identifier
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[int, Field(ge=1, le=MOST)]
     digest: Sha256
 
 
 class Box(BaseModel):
     """Bounding box in mm from the upper left corner of the frame."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     top_mm: float
     left_mm: float
@@ -56,7 +59,7 @@ class Indication(BaseModel):
         Mean probability of the class over the region's pixels.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     code: int
     name: str
@@ -71,8 +74,8 @@ class RecordPosition(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     topic: str
-    partition: Annotated[int, Field(ge=0)]
-    offset: Annotated[int, Field(ge=0)]
+    partition: Annotated[int, Field(ge=0, le=MOST)]
+    offset: Annotated[int, Field(ge=0, le=MOST)]
 
 
 class ChainLink(BaseModel):
@@ -95,7 +98,7 @@ class ChainLink(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pass_id: Identifier
-    sequence: Annotated[int, Field(ge=0)]
+    sequence: Annotated[int, Field(ge=0, le=MOST)]
     previous: Sha256 | None
 
 
@@ -137,7 +140,7 @@ class Judgement(BaseModel):
         The frame's share of its batch's model run.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     frame_id: Identifier
     weld_id: Identifier

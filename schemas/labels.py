@@ -16,6 +16,7 @@ class ReviewReason(StrEnum):
     DEFECT = "defect"
     UNCERTAIN = "uncertain"
     AUDIT = "audit"
+    RECALL = "recall"
 
 
 class ReviewRequest(BaseModel):
@@ -24,7 +25,8 @@ class ReviewRequest(BaseModel):
     Attributes
     ----------
     request_id : str
-        Unique; derived from the frame, so that a repetition has the same id.
+        Unique; derived from the frame, and from the versions of a recall, so
+        that a repetition has the same id.
     requested_at : datetime
         When it was asked.
     reasons : tuple of ReviewReason

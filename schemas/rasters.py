@@ -31,7 +31,8 @@ Base64 = Annotated[bytes, EncodedBytes(encoder=_Base64)]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Dtype = Literal["uint8", "uint16", "float32"]
-Shape = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+Side = Annotated[int, Field(gt=0, lt=2**31)]
+Shape = tuple[Side, Side]
 
 
 class MediaType:

@@ -109,6 +109,15 @@ class RegistrySettings(Section):
     uri: str = Field(".weldstream/registry", description="Folder or fsspec URL (s3://bucket/path).")
     options: Mapping[str, Any] = Field(default_factory=dict, description="JSON passed to the fsspec file system.")
     model_name: str = Field("weld", description="The model line that is trained and served.")
+    signatures: Literal["required", "off"] = Field(
+        "required", description="Whether versions and announcements must be signed; off serves whatever is announced."
+    )
+    signing_key: Path | None = Field(
+        None, description="PEM file of the private Ed25519 key; only for who publishes: the learner and operators."
+    )
+    trusted_keys: tuple[Path, ...] = Field(
+        (), description="JSON list of PEM files of the public keys whose signatures count; several while keys rotate."
+    )
 
 
 class HttpSettings(Section):

@@ -7,9 +7,11 @@ from pydantic import BaseModel
 
 from schemas.events import DefectAlert, DriftAlarm, ModelReleased
 from schemas.frames import Frame
+from schemas.inspectors import InspectorStanding
 from schemas.judgements import Judgement
 from schemas.labels import LabelledFrame, ReviewRequest
-from schemas.welds import WeldState
+from schemas.recalls import WeldRecall
+from schemas.welds import PassEnd, WeldState
 
 MIB = 1024 * 1024
 HOUR_MS = 3_600_000
@@ -80,6 +82,16 @@ WELD_STATES = Topic(
     cleanup="compact",
     retention_ms=-1,
 )
+WELD_PASSES = Topic(
+    name="weld-passes",
+    event_type="weldstream.pass-end.v1",
+    payload=PassEnd,
+    key="weld id",
+    # Written after the last judgement and kept as long: while a judgement is there, what proves the end is too.
+    description="What the chain of judgements of each ended pass ends with, in the partition of its frames.",
+    partitions=FRAMES.partitions,
+    retention_ms=JUDGEMENTS.retention_ms,
+)
 ALERTS = Topic(
     name="alerts",
     event_type="weldstream.alert.v1",
@@ -102,6 +114,15 @@ LABELS = Topic(
     description="Labelled frames, with their pixels; the memory can be rebuilt from them.",
     retention_ms=-1,
 )
+INSPECTORS = Topic(
+    name="inspector-standings",
+    event_type="weldstream.inspector-standing.v1",
+    payload=InspectorStanding,
+    key="inspector id",
+    description="Whose labels are learned, set aside or never learned.",
+    cleanup="compact",
+    retention_ms=-1,
+)
 MODEL_RELEASES = Topic(
     name="model-releases",
     event_type="weldstream.model-released.v1",
@@ -110,6 +131,15 @@ MODEL_RELEASES = Topic(
     description="The version that is to serve from now on.",
     cleanup="compact",
     retention_ms=-1,
+)
+RECALLS = Topic(
+    name="recalls",
+    event_type="weldstream.weld-recall.v1",
+    payload=WeldRecall,
+    key="weld id",
+    # Longer than judgements are kept: what was judged again is known as long as it could be asked for.
+    description="Welds that were judged again by the version that a roll-back returned to.",
+    retention_ms=30 * DAY_MS,
 )
 DRIFT_ALARMS = Topic(
     name="drift-alarms",
@@ -128,4 +158,17 @@ DEAD_LETTERS = Topic(
     max_message_bytes=8 * MIB,
 )
 
-TOPICS = (FRAMES, JUDGEMENTS, WELD_STATES, ALERTS, REVIEW_REQUESTS, LABELS, MODEL_RELEASES, DRIFT_ALARMS, DEAD_LETTERS)
+TOPICS = (
+    FRAMES,
+    JUDGEMENTS,
+    WELD_STATES,
+    WELD_PASSES,
+    ALERTS,
+    REVIEW_REQUESTS,
+    LABELS,
+    INSPECTORS,
+    MODEL_RELEASES,
+    RECALLS,
+    DRIFT_ALARMS,
+    DEAD_LETTERS,
+)

@@ -1,10 +1,11 @@
-"""What must be known of a weld in progress so that another process can go on with it."""
+"""What must be known of a weld: so that another process can go on with it, and so that its end can be proved."""
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.frames import Identifier
+from schemas.judgements import MOST
 from schemas.rasters import Sha256
 
 
@@ -21,7 +22,7 @@ class Stretch(BaseModel):
         Its ends along the weld.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     code: int
     first_frame: Identifier
@@ -52,7 +53,34 @@ class WeldState(BaseModel):
 
     weld_id: Identifier
     pass_id: Identifier
-    model_version: Annotated[int, Field(ge=1)]
-    judged: Annotated[int, Field(ge=0)]
+    model_version: Annotated[int, Field(ge=1, le=MOST)]
+    judged: Annotated[int, Field(ge=0, le=MOST)]
     head: Sha256 | None
     stretches: tuple[Stretch, ...]
+
+
+class PassEnd(BaseModel):
+    """A pass that has ended: what its chain of judgements must end with.
+
+    Attributes
+    ----------
+    weld_id, pass_id : str
+        The weld, and the frame with which the pass began.
+    model_version : int
+        The version that judged it.
+    judged : int
+        Judgements in all.
+    head : str
+        sha256 of the value of the record of the last one.
+    ended_at : datetime
+        When the pass was closed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weld_id: Identifier
+    pass_id: Identifier
+    model_version: Annotated[int, Field(ge=1)]
+    judged: Annotated[int, Field(ge=1)]
+    head: Sha256
+    ended_at: AwareDatetime

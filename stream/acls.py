@@ -13,11 +13,14 @@ from schemas.topics import (
     ALERTS,
     DEAD_LETTERS,
     FRAMES,
+    INSPECTORS,
     JUDGEMENTS,
     LABELS,
     MODEL_RELEASES,
+    RECALLS,
     REVIEW_REQUESTS,
     TOPICS,
+    WELD_PASSES,
     WELD_STATES,
     Topic,
 )
@@ -116,16 +119,24 @@ INFERENCE = Role(
     "inference",
     "Judges frames, each batch in one transaction.",
     reads=(FRAMES, WELD_STATES, MODEL_RELEASES),
-    writes=(JUDGEMENTS, WELD_STATES, ALERTS, REVIEW_REQUESTS, DEAD_LETTERS),
+    writes=(JUDGEMENTS, WELD_STATES, WELD_PASSES, ALERTS, REVIEW_REQUESTS, DEAD_LETTERS),
     group="weldstream-inference",
     transactional=True,
 )
 LEARNER = Role(
     "learner",
     "Learns labels and announces releases.",
-    reads=(LABELS,),
-    writes=(MODEL_RELEASES, DEAD_LETTERS),
+    reads=(LABELS, INSPECTORS),
+    writes=(MODEL_RELEASES, INSPECTORS, DEAD_LETTERS),
     group="weldstream-learner",
+)
+RECALLER = Role(
+    "recaller",
+    "Judges again what versions judged that were taken back.",
+    reads=(MODEL_RELEASES, JUDGEMENTS, FRAMES, RECALLS),
+    writes=(RECALLS, REVIEW_REQUESTS),
+    group="weldstream-recaller",
+    transactional=True,
 )
 INSPECTOR = Role(
     "inspector",
@@ -144,14 +155,16 @@ SUBSCRIBER = Role(
 )
 OPERATOR = Role(
     "operator",
-    "Runs the command line: topics, models, deadletters, verify, recall.",
-    reads=(FRAMES, JUDGEMENTS, DEAD_LETTERS),
+    "Runs the command line: topics, models, inspectors, deadletters, verify, ledger, recall.",
+    reads=(FRAMES, JUDGEMENTS, WELD_STATES, WELD_PASSES, INSPECTORS, RECALLS, DEAD_LETTERS),
     # Requeueing writes to where a record came from; a request of it is a frame, a label or a release.
-    writes=(FRAMES, LABELS, MODEL_RELEASES),
+    writes=(FRAMES, LABELS, MODEL_RELEASES, INSPECTORS, RECALLS, REVIEW_REQUESTS),
+    group="weldstream-operator",
+    transactional=True,
     creates=True,
 )
 
-ROLES = (ACQUISITION, INFERENCE, LEARNER, INSPECTOR, SUBSCRIBER, OPERATOR)
+ROLES = (ACQUISITION, INFERENCE, LEARNER, RECALLER, INSPECTOR, SUBSCRIBER, OPERATOR)
 
 
 def inference_role(*, group: str, suffix: str = "") -> Role:
@@ -166,13 +179,14 @@ def inference_role(*, group: str, suffix: str = "") -> Role:
     """
     if not suffix:
         return replace(INFERENCE, group=group)
-    judgements, states = (replace(topic, name=topic.name + suffix) for topic in (JUDGEMENTS, WELD_STATES))
+    own = (replace(topic, name=topic.name + suffix) for topic in (JUDGEMENTS, WELD_STATES, WELD_PASSES))
+    judgements, states, passes = own
     return replace(
         INFERENCE,
         name=f"inference{suffix}",
         description="Judges frames beside the champion, and tells nobody.",
         reads=(FRAMES, states, MODEL_RELEASES),
-        writes=(judgements, states, DEAD_LETTERS),
+        writes=(judgements, states, passes, DEAD_LETTERS),
         group=group,
     )
 

@@ -69,6 +69,8 @@ def make_consumer(
     client_id: str = "weldstream",
     max_poll_records: int | None = None,
     fetch_max_wait_ms: int = 100,
+    committed_only: bool = True,
+    max_partition_fetch_bytes: int = MAX_REQUEST_BYTES,
 ) -> AIOKafkaConsumer:
     """Build a consumer that reads committed records from the earliest on and commits only when told to.
 
@@ -87,6 +89,11 @@ def make_consumer(
         Most records of one poll.
     fetch_max_wait_ms : int
         How long the broker holds a fetch that finds nothing.
+    committed_only : bool
+        False sees records of open and of aborted transactions too: only for where a topic ends.
+    max_partition_fetch_bytes : int
+        What a fetch takes of a partition, and what is held of it in memory; a
+        record that is larger comes alone.
     """
     build: Any = AIOKafkaConsumer  # published without type hints
     consumer: AIOKafkaConsumer = build(
@@ -95,11 +102,11 @@ def make_consumer(
         client_id=client_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        isolation_level="read_committed",
+        isolation_level="read_committed" if committed_only else "read_uncommitted",
         max_poll_records=max_poll_records,
         fetch_max_wait_ms=fetch_max_wait_ms,
         fetch_max_bytes=4 * MAX_REQUEST_BYTES,
-        max_partition_fetch_bytes=MAX_REQUEST_BYTES,
+        max_partition_fetch_bytes=max_partition_fetch_bytes,
         **connection_arguments(kafka),
     )
     return consumer

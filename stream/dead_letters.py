@@ -18,6 +18,7 @@ ADDED = (TOPIC, PARTITION, OFFSET, REASON, MESSAGE, ATTEMPTS, FAILED_AT, EMPTY)
 """Headers appended to the original ones, in this order."""
 
 _MESSAGE_LIMIT = 2000
+_COUNT_DIGITS = 9
 
 
 def utc_now() -> datetime:
@@ -152,6 +153,6 @@ def requeued(letter: DeadLetter) -> OutRecord:
 def requeues(headers: Headers) -> int:
     """Return how often a record was requeued; 0 where nothing readable says so."""
     for name, value in headers:
-        if name == REQUEUES and value is not None and value.isdigit():
+        if name == REQUEUES and value is not None and value.isdigit() and len(value) <= _COUNT_DIGITS:
             return int(value)
     return 0

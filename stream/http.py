@@ -82,9 +82,14 @@ class HttpServer:
         )
 
     async def run(self) -> None:
-        """Serve until stopped."""
+        """Serve until stopped, or cancelled because another part failed; the port is given back."""
         _log.info("listening on %s", self.url)
-        await self._server.serve(sockets=[self._socket])
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            for server in getattr(self._server, "servers", ()):  # uvicorn closes none of them when it is cancelled
+                server.close()
+            self.close()
 
     def stop(self) -> None:
         """Make ``run`` return."""

@@ -12,7 +12,7 @@ import pytest
 from schemas.errors import PrerequisiteError
 from schemas.settings import KafkaSettings, RedisSettings
 from stream.local.jars import kafka_jars
-from stream.local.kafka import KafkaBroker
+from stream.local.kafka import Detour, KafkaBroker
 from stream.local.ports import free_port
 from stream.local.prerequisites import find_java, find_redis
 from stream.local.reaper import Reaper
@@ -27,6 +27,8 @@ KEPT_VARIABLES = {"WELDSTREAM_CACHE_DIR"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults-results", help="Where tests/faults write what they found.")
+    parser.addoption("--minutes", type=float, default=30.0, help="How long tests/faults/soak.py goes on.")
+    parser.addoption("--seed", type=int, default=0, help="Of the faults that tests/faults/soak.py chooses.")
 
 
 def pytest_configure() -> None:
@@ -88,14 +90,18 @@ def kafka_broker(
 ) -> Iterator[KafkaBroker]:
     """One broker for the whole session; tests keep apart by their topic prefix."""
     java, jars = java_and_jars
-    port = free_port()
+    ports: set[int] = set()
+    while len(ports) < 4:
+        ports.add(free_port(exclude=frozenset(ports)))
+    port, controller_port, behind, before = ports
     broker = KafkaBroker(
         tmp_path_factory.mktemp("kafka"),
         java=java,
         jars=jars,
         port=port,
-        controller_port=free_port(exclude=frozenset({port})),
+        controller_port=controller_port,
         reaper=reaper,
+        detour=Detour(behind, advertised=before),
     )
     broker.prepare()
     broker.start()

@@ -14,9 +14,16 @@ SEEN_LABELS = 100_000
 
 
 class MemoryFullError(WeldstreamError):
-    """The sample is larger than the whole memory, or Redis has no memory left."""
+    """The sample is larger than the whole memory."""
 
     reason = "memory_full"
+
+
+class MemoryExhaustedError(MemoryFullError):
+    """The store has no memory left; the sample fits once there is some again."""
+
+    retriable = True
+    reason = "memory_exhausted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from memory.admission import Chance
 from memory.samples import Sample
 from memory.sampling import Balanced, Policy
-from memory.stores.base import SEEN_LABELS, Admission, Capacity, DomainStats, MemoryFullError, MemoryStats
+from memory.stores.base import (
+    SEEN_LABELS,
+    Admission,
+    Capacity,
+    DomainStats,
+    MemoryExhaustedError,
+    MemoryFullError,
+    MemoryStats,
+)
 from memory.stores.scripts import ADMIT, CLEAR, DRAW, STATS
 from schemas.errors import AccessRefusedError, ServiceUnavailableError
 from schemas.settings import RedisSettings
@@ -70,7 +78,9 @@ class RedisStore:
         Raises
         ------
         MemoryFullError
-            If the sample exceeds the capacity, or Redis has no memory left.
+            If the sample exceeds the capacity.
+        MemoryExhaustedError
+            If Redis has no memory left; offering it again later is safe.
         ServiceUnavailableError
             If Redis does not answer; whether the sample was admitted is then
             unknown, and offering it again is safe.
@@ -145,7 +155,7 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except OutOfMemoryError as error:
-        raise MemoryFullError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
+        raise MemoryExhaustedError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
     except (AuthenticationError, NoPermissionError) as error:
         raise AccessRefusedError(f"Redis refuses our user: {error}") from error
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
@@ -155,7 +165,7 @@ def _answering() -> Iterator[None]:
     except ResponseError as error:
         # From within a script Redis 6 reports it as an error of the script, and Redis before 7.2 what is not allowed.
         if "OOM" in str(error):
-            raise MemoryFullError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
+            raise MemoryExhaustedError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
         if "The user executing the script" in str(error):
             raise AccessRefusedError(f"Redis refuses our user: {error}") from error
         raise

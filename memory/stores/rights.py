@@ -6,6 +6,8 @@ from memory.stores.scripts import ADMIT, CLEAR, DRAW, STATS
 
 _SENT = ("EVALSHA", "EVAL", "HGETALL")
 """By the store itself; AUTH and HELLO of its client need no right."""
+_LOCK = ("SET", "GET", "PEXPIRE", "DEL", "SCRIPT|LOAD")
+"""By the lock of the active learner, which is redis-py's."""
 _CALL = re.compile(r"redis\.call\('(\w+)'")
 _SPECIAL = re.compile(r"([*?\[\]\\])")
 
@@ -13,7 +15,7 @@ _SPECIAL = re.compile(r"([*?\[\]\\])")
 def redis_commands() -> tuple[str, ...]:
     """Return every command that the memory needs, those within its scripts included, in lower case and sorted."""
     called = {name for script in (ADMIT, DRAW, STATS, CLEAR) for name in _CALL.findall(script)}
-    return tuple(sorted(name.lower() for name in called.union(_SENT)))
+    return tuple(sorted(name.lower() for name in called.union(_SENT, _LOCK)))
 
 
 def redis_rule(user: str, key_prefix: str) -> str:

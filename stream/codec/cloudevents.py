@@ -5,12 +5,17 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from schemas.errors import BadPayloadError, MalformedHeaderError, MissingHeaderError, UnknownTypeError
+from schemas.errors import BadPayloadError, MalformedHeaderError, MissingHeaderError, OversizeError, UnknownTypeError
 from stream.records import Headers, InRecord
 
 SPEC_VERSION = "1.0"
+_QUOTED, _LONGEST_PATH = 40, 200
 CONTENT_TYPE = "content-type"
 JSON = "application/json"
+MOST_ATTRIBUTES = 64
+"""Attributes of one event that are read; an event of ours has at most 20."""
+LONGEST_ATTRIBUTE = 4096
+"""Bytes of one attribute."""
 REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type")
 
 
@@ -23,16 +28,18 @@ def read_headers(record: InRecord, event_type: str) -> dict[str, str]:
     ------
     MissingHeaderError, MalformedHeaderError, UnknownTypeError
         If it is no CloudEvent of this type.
+    OversizeError
+        If it has too many attributes, or one is too long.
     """
     attributes = _attributes(record.headers)
     for name in REQUIRED:
         require(attributes, name)
     if attributes["ce_specversion"] != SPEC_VERSION:
         raise UnknownTypeError(
-            f"header ce_specversion says {attributes['ce_specversion']!r}; only {SPEC_VERSION!r} is read"
+            f"header ce_specversion says {quote(attributes['ce_specversion'])}; only {SPEC_VERSION!r} is read"
         )
     if attributes["ce_type"] != event_type:
-        raise UnknownTypeError(f"header ce_type says {attributes['ce_type']!r}; expected {event_type!r}")
+        raise UnknownTypeError(f"header ce_type says {quote(attributes['ce_type'])}; expected {event_type!r}")
     return attributes
 
 
@@ -74,6 +81,11 @@ def require_value(record: InRecord) -> bytes:
     return record.value
 
 
+def quote(text: str) -> str:
+    """Return the beginning of a text that came from outside, on one line."""
+    return repr(text[:_QUOTED]) + ("..." if len(text) > _QUOTED else "")
+
+
 def explain(error: ValidationError, names: Mapping[str, str] | None = None) -> str:
     """Say in one line what a model refused, at most three faults.
 
@@ -87,6 +99,7 @@ def explain(error: ValidationError, names: Mapping[str, str] | None = None) -> s
     faults = []
     for fault in error.errors(include_url=False, include_context=False, include_input=False)[:3]:
         path = ".".join(str(part) for part in fault["loc"])
+        path = path if path.isprintable() and len(path) <= _LONGEST_PATH else quote(path)
         name = (names or {}).get(path, path)
         faults.append(f"{name}: {fault['msg']}" if name else fault["msg"])
     more = error.error_count() - len(faults)
@@ -99,11 +112,17 @@ def _attributes(headers: Headers) -> dict[str, str]:
         if not name.startswith("ce_") and name != CONTENT_TYPE:
             continue
         if name in attributes:
-            raise MalformedHeaderError(f"header {name!r} is given twice")
+            raise MalformedHeaderError(f"header {quote(name)} is given twice")
         if value is None:
-            raise MalformedHeaderError(f"header {name!r} has a null value")
+            raise MalformedHeaderError(f"header {quote(name)} has a null value")
+        if len(attributes) == MOST_ATTRIBUTES:
+            raise OversizeError(f"the event has more than {MOST_ATTRIBUTES} attributes")
+        if len(name) + len(value) > LONGEST_ATTRIBUTE:
+            raise OversizeError(
+                f"header {quote(name)} has {len(name) + len(value)} bytes; at most {LONGEST_ATTRIBUTE} are read"
+            )
         try:
             attributes[name] = bytes(value).decode()
         except UnicodeDecodeError:
-            raise MalformedHeaderError(f"header {name!r} is not UTF-8 text") from None
+            raise MalformedHeaderError(f"header {quote(name)} is not UTF-8 text") from None
     return attributes

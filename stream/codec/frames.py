@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -12,7 +12,7 @@ from schemas.errors import BadPayloadError, MalformedHeaderError, MissingHeaderE
 from schemas.frames import Frame
 from schemas.rasters import MediaType, Raster
 from schemas.topics import FRAMES
-from stream.codec.cloudevents import explain, media_type, read_headers, require, require_value, write_headers
+from stream.codec.cloudevents import explain, media_type, quote, read_headers, require, require_value, write_headers
 from stream.codec.images import DTYPES, FrameLimits, Pixels, decode_image, encode_image
 from stream.codec.rasters import wrap
 from stream.records import InRecord, OutRecord
@@ -37,6 +37,7 @@ FIELDS = {
 """Mandatory headers by the field of :class:`~schemas.Frame` they fill (CloudEvents allows only a-z and 0-9)."""
 
 _NAMES = FIELDS | {"weld_id": "the weld id (key or ce_subject)", "domain": DOMAIN}
+_NUMBER_PATTERN = re.compile(r"[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,4})?")
 _SHAPE_PATTERN = re.compile(r"([0-9]{1,9}),([0-9]{1,9})")
 
 
@@ -146,7 +147,7 @@ def _weld_id(record: InRecord, attributes: dict[str, str]) -> str:
         raise BadPayloadError("the key, which is the weld id, is not UTF-8 text") from None
     subject = attributes.get(SUBJECT)
     if key and subject and key != subject:
-        raise MalformedHeaderError(f"the key says weld {key!r}, but header {SUBJECT} says {subject!r}")
+        raise MalformedHeaderError(f"the key says weld {quote(key)}, but header {SUBJECT} says {quote(subject)}")
     weld = key or subject
     if not weld:
         raise MissingHeaderError(f"the weld id is missing: neither the key nor header {SUBJECT} is set")
@@ -184,12 +185,10 @@ def _frame(attributes: dict[str, str], weld_id: str) -> Frame:
 
 
 def _number(header: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    # Python's own reader also takes 1_000, digits of any script and the names of what is no number.
+    value = float(text) if _NUMBER_PATTERN.fullmatch(text) else math.nan
     if not math.isfinite(value):
-        raise MalformedHeaderError(f"header {header} says {text[:40]!r}, which is no number")
+        raise MalformedHeaderError(f"header {header} says {quote(text)}, which is no number")
     return value
 
 
@@ -197,19 +196,23 @@ def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise MalformedHeaderError(f"header ce_time says {text[:40]!r}, which is no RFC 3339 time") from None
-    if time.tzinfo is None:
-        raise MalformedHeaderError(f"header ce_time says {text[:40]!r}, which has no time zone")
+        raise MalformedHeaderError(f"header ce_time says {quote(text)}, which is no RFC 3339 time") from None
+    offset = time.utcoffset()
+    if offset is None:
+        raise MalformedHeaderError(f"header ce_time says {quote(text)}, which has no time zone")
+    if offset % timedelta(minutes=1):
+        # RFC 3339 knows minutes only, and JSON drops the rest: the frame's time would change on its way.
+        raise MalformedHeaderError(f"header ce_time says {quote(text)}, whose time zone is no whole number of minutes")
     return time
 
 
 def _layout(attributes: dict[str, str]) -> tuple[str | None, tuple[int, int] | None]:
     dtype, text = attributes.get(DTYPE), attributes.get(SHAPE)
     if dtype is not None and dtype not in DTYPES:
-        raise MalformedHeaderError(f"header {DTYPE} says {dtype[:40]!r}; use {', '.join(DTYPES)}")
+        raise MalformedHeaderError(f"header {DTYPE} says {quote(dtype)}; use {', '.join(DTYPES)}")
     if text is None:
         return dtype, None
     match = _SHAPE_PATTERN.fullmatch(text)
     if match is None:
-        raise MalformedHeaderError(f"header {SHAPE} says {text[:40]!r}; write it as rows,columns")
+        raise MalformedHeaderError(f"header {SHAPE} says {quote(text)}; write it as rows,columns")
     return dtype, (int(match[1]), int(match[2]))

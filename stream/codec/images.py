@@ -1,24 +1,25 @@
 """Pixels to bytes and back: single-channel PNG, TIFF and raw samples."""
 
 import io
-import struct
-from typing import Annotated, TypeAlias, cast, get_args
+from itertools import islice
+from typing import Annotated, BinaryIO, TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from schemas.errors import BadPayloadError, BadRecordError, NonFiniteError, OversizeError
+from schemas.errors import BadPayloadError, NonFiniteError, OversizeError
 from schemas.rasters import Dtype, MediaType
 from schemas.settings import Section
 from schemas.topics import MIB
+from stream.codec.cloudevents import quote
+from stream.codec.png import plain_png, png_size
+from stream.codec.tiff import TiffPage, plain_tiff, read_pages
 
 Pixels: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]"
 
 DTYPES: tuple[str, ...] = get_args(Dtype)
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_HEADER = struct.Struct(">8sI4sIIBB")
 _MODES = {"L": "uint8", "I;16": "uint16", "I;16L": "uint16", "I;16B": "uint16", "F": "float32"}
 
 
@@ -26,7 +27,8 @@ class FrameLimits(Section):
     """What a payload may cost before it is refused."""
 
     max_bytes: Annotated[int, Field(ge=1)] = Field(4 * MIB, description="Largest encoded image in bytes.")
-    max_pixels: Annotated[int, Field(ge=1)] = Field(4 * MIB, description="Most pixels of an image.")
+    # Beyond this the decoder would warn of an image that is meant to exhaust the memory.
+    max_pixels: Annotated[int, Field(ge=1, le=64 * MIB)] = Field(4 * MIB, description="Most pixels of an image.")
 
 
 def decode_image(
@@ -66,18 +68,22 @@ def decode_image(
     if media_type == MediaType.RAW:
         pixels = _decode_raw(data, dtype, shape, limits)
     elif media_type == MediaType.PNG:
-        _check_png(data, limits)
-        pixels = _decode_with_pillow(data, "PNG", limits)
+        pixels = _decode_png(data, limits)
     elif media_type == MediaType.TIFF:
-        pixels = _decode_with_pillow(data, "TIFF", limits)
+        pixels = _decode_tiff(data, limits)
     else:
         raise BadPayloadError(
-            f"content type {media_type!r} is not read; use {MediaType.PNG}, {MediaType.TIFF} or {MediaType.RAW}"
+            f"content type {quote(media_type)} is not read; use {MediaType.PNG}, {MediaType.TIFF} or {MediaType.RAW}"
         )
     if dtype is not None and pixels.dtype != dtype:
         raise BadPayloadError(f"the image has {pixels.dtype} samples, but {dtype} was announced")
     if shape is not None and pixels.shape != shape:
         raise BadPayloadError(f"the image has {_size(*pixels.shape)} pixels, but {_size(*shape)} was announced")
+    return check_finite(pixels)
+
+
+def check_finite(pixels: Pixels) -> Pixels:
+    """Return pixels that are all numbers, or raise ``NonFiniteError``."""
     if pixels.dtype == np.float32 and not np.isfinite(pixels).all():
         raise NonFiniteError("the pixels contain NaN or infinity")
     return pixels
@@ -125,50 +131,42 @@ def _check_size(height: int, width: int, limits: FrameLimits) -> None:
         )
 
 
-def _check_png(data: bytes, limits: FrameLimits) -> None:
-    """Refuse by the first 26 bytes what would be costly to decode, or decoded into something else."""
-    if not data.startswith(_PNG_SIGNATURE):
-        raise BadPayloadError("the payload is no PNG image, although its content type says so")
-    if len(data) < _PNG_HEADER.size:
-        raise BadPayloadError("the PNG image is truncated")
-    _, _, chunk, width, height, depth, colour = _PNG_HEADER.unpack_from(data)
-    if chunk != b"IHDR":
-        raise BadPayloadError("the PNG image has no header")
-    _check_size(height, width, limits)
-    # Pillow would stretch the values of 1, 2 and 4 bits to 0..255 and turn a palette into colours.
-    if colour != 0 or depth not in {8, 16}:
-        raise BadPayloadError(
-            "the PNG image is not greyscale of 8 or 16 bits "
-            f"(colour type {colour}, {depth} bits); colour images and palettes are not read"
-        )
+def _decode_png(data: bytes, limits: FrameLimits) -> Pixels:
+    _check_size(*png_size(data), limits)
+    return _decode_with_pillow(plain_png(data), "PNG")
 
 
-def _decode_with_pillow(data: bytes, kind: str, limits: FrameLimits) -> Pixels:
+def _decode_tiff(data: bytes, limits: FrameLimits) -> Pixels:
+    file = io.BytesIO(data)
+    first, *others = islice(read_pages(file, limits.max_pixels), 2)
+    if others:
+        raise BadPayloadError("the TIFF file holds several images; a frame is one")
+    return decode_page(file, first, limits)
+
+
+def decode_page(file: BinaryIO, page: TiffPage, limits: FrameLimits) -> Pixels:
+    """Decode one image of a TIFF file.
+
+    Raises
+    ------
+    BadPayloadError, OversizeError
+        If its samples cannot be decoded, or are too many.
+    """
+    _check_size(page.height, page.width, limits)
+    pixels = _decode_with_pillow(plain_tiff(file, page), "TIFF")
+    return np.invert(pixels) if page.white_is_zero and pixels.dtype != np.float32 else pixels
+
+
+def _decode_with_pillow(plain: bytes, kind: str) -> Pixels:
+    """Decode a file that was written anew, and therefore holds nothing but one image of a checked size."""
     try:
-        with Image.open(io.BytesIO(data), formats=[kind]) as image:
-            if (count := getattr(image, "n_frames", 1)) != 1:
-                raise BadPayloadError(f"the {kind} file holds {count} images; a frame is one")  # noqa: TRY301
-            dtype = image_dtype(image, kind, limits)
+        with Image.open(io.BytesIO(plain), formats=[kind]) as image:
             # A copy, because the array must be writable and in native byte order.
-            return cast("Pixels", np.array(image).astype(dtype, copy=False))
-    except BadRecordError:
+            return cast("Pixels", np.array(image).astype(_MODES[image.mode], copy=False))
+    except MemoryError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise OversizeError(f"the {kind} image has far too many pixels") from None
-    except Exception as error:  # the decoders raise a dozen kinds of errors on broken files
+    except Exception as error:  # the decoders raise a dozen kinds of errors on broken samples
         raise BadPayloadError(f"the {kind} image cannot be decoded: {error}") from error
-
-
-def image_dtype(image: Image.Image, kind: str, limits: FrameLimits) -> str:
-    """Return the dtype of an image whose pixels have not been decoded yet."""
-    _check_size(image.height, image.width, limits)
-    dtype = _MODES.get(image.mode)
-    if dtype is None:
-        raise BadPayloadError(
-            f"the {kind} image has samples of kind {image.mode!r}; "
-            "one channel of 8 or 16 bits or 32-bit floats is read, colour is not"
-        )
-    return dtype
 
 
 def _decode_raw(data: bytes, dtype: str | None, shape: tuple[int, int] | None, limits: FrameLimits) -> Pixels:

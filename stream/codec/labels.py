@@ -14,6 +14,8 @@ from stream.codec.images import FrameLimits, Pixels
 from stream.codec.rasters import Fetch, decode_raster
 from stream.records import InRecord
 
+_MOST_CLASSES = 255
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedLabel:
@@ -35,7 +37,12 @@ class DecodedLabel:
 
 
 def decode_label(
-    record: InRecord, limits: FrameLimits, classes: ClassTable, fetch: Fetch | None = None
+    record: InRecord,
+    limits: FrameLimits,
+    classes: ClassTable,
+    fetch: Fetch | None = None,
+    *,
+    max_bytes: int | None = None,
 ) -> DecodedLabel:
     """Read a label with its pixels.
 
@@ -49,6 +56,8 @@ def decode_label(
         The deployment's classes.
     fetch : callable or None
         Reads claim checks.
+    max_bytes : int or None
+        Largest label with all that it carries; by default as large as the topic allows.
 
     Raises
     ------
@@ -59,7 +68,7 @@ def decode_label(
     BadRecordError
         Whatever else is wrong with it.
     """
-    label = decode_event(record, LABELS, LabelledFrame)
+    label = decode_event(record, LABELS, LabelledFrame, max_bytes=max_bytes)
     if label.pixels is None:
         raise UnknownFrameError(f"label {label.label_id!r} carries no pixels of frame {label.frame.frame_id!r}")
     pixels = decode_raster(label.pixels, limits, fetch)
@@ -84,11 +93,13 @@ def remap_mask(drawn: Pixels, shape: tuple[int, ...], codes: tuple[int, ...], cl
         raise BadMaskError(f"the mask has {drawn.dtype} samples; uint8 is needed")
     if drawn.shape != shape:
         raise BadMaskError(f"the mask has {drawn.shape} pixels, but its frame has {shape}")
+    if len(codes) > _MOST_CLASSES:
+        raise BadMaskError(f"the label names {len(codes)} classes; a mask can show {_MOST_CLASSES}")
     if len(set(codes)) != len(codes):
-        raise BadMaskError(f"the label names a class twice: {codes}")
+        raise BadMaskError("the label names a class twice")
     known = set(classes.codes)
     table = np.full(256, BACKGROUND, dtype=np.uint8)
-    for value, code in enumerate(codes[:255], start=1):
+    for value, code in enumerate(codes, start=1):
         if code in known:
             table[value] = classes.index(code)
     used = np.flatnonzero(np.bincount(drawn.ravel(), minlength=256))

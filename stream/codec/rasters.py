@@ -12,6 +12,7 @@ from schemas.errors import (
     UnknownFrameError,
 )
 from schemas.rasters import Dtype, MediaType, Raster
+from stream.codec.cloudevents import quote
 from stream.codec.images import FrameLimits, Pixels, decode_image, encode_image
 
 Fetch = Callable[[str, str], bytes]
@@ -79,13 +80,15 @@ def _bytes(raster: Raster, limits: FrameLimits, fetch: Fetch | None) -> bytes:
     if raster.uri is None:
         raise BadPayloadError("an image is given neither inline nor by claim check")
     if raster.sha256 is None:
-        raise BadPayloadError(f"the claim check {raster.uri!r} has no sha256")
+        raise BadPayloadError(f"the claim check {quote(raster.uri)} has no sha256")
     if fetch is None:
-        raise UnknownFrameError(f"the claim check {raster.uri!r} cannot be resolved: no artifact store is configured")
+        raise UnknownFrameError(
+            f"the claim check {quote(raster.uri)} cannot be resolved: no artifact store is configured"
+        )
     try:
         data = fetch(raster.uri, raster.sha256)
     except ArtifactNotFoundError as error:
-        raise UnknownFrameError(f"the claim check {raster.uri!r} points to nothing: {error}") from error
+        raise UnknownFrameError(f"the claim check {quote(raster.uri)} points to nothing: {error}") from error
     if len(data) > limits.max_bytes:
         raise OversizeError(f"the claim check's image has {len(data)} bytes; at most {limits.max_bytes} are accepted")
     return data

@@ -7,8 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from memory.registry import ModelRegistry
-from schemas.events import ModelReleased, ReleaseKind
+from memory.key_files import verifier_of
+from memory.registry import ModelRegistry, open_registry
+from memory.signing import UntrustedError, Verifier
+from schemas.events import ModelReleased, ModelVersion, ReleaseKind
 from schemas.settings import KafkaSettings
 from schemas.topics import MODEL_RELEASES
 from stream.broker import make_producer, send_and_wait
@@ -21,16 +23,15 @@ app = typer.Typer(help="Model versions and which one serves.", no_args_is_help=T
 Reason = Annotated[str, typer.Option(help="Why, for people.")]
 
 
-def _registry(settings: CommandSettings) -> ModelRegistry:
-    return ModelRegistry(settings.registry.uri, settings.registry.model_name, settings.registry.options)
-
-
 @app.command("list")
 def list_command() -> None:
-    """Show all versions."""
-    registry = _registry(CommandSettings())
+    """Show all versions, and whether a trusted key has signed them."""
+    settings = CommandSettings().registry
+    # Shown are also those that nobody would serve.
+    registry = ModelRegistry(settings.uri, settings.model_name, settings.options)
+    verifier = verifier_of(settings) if settings.trusted_keys or settings.signing_key else None
     serving = registry.serving()
-    table = Table("version", "serves", "parent", "created", "labels", "metrics", "digest")
+    table = Table("version", "serves", "parent", "created", "labels", "metrics", "digest", "signature")
     for version in registry.list():
         number = version.model.version
         table.add_row(
@@ -41,8 +42,19 @@ def list_command() -> None:
             str(version.labels_learned),
             ", ".join(f"{name} {value:.3g}" for name, value in version.metrics.items()),
             version.model.digest[:12],
+            _signature(version, verifier),
         )
     Console().print(table if table.row_count else "no versions")
+
+
+def _signature(version: ModelVersion, verifier: Verifier | None) -> str:
+    if verifier is None:
+        return "none" if version.signature is None else f"by {version.signature.key_id}, not verified"
+    try:
+        verifier.check(version)
+    except UntrustedError as error:
+        return error.reason
+    return "good"
 
 
 @app.command()
@@ -52,7 +64,8 @@ def promote(
 ) -> None:
     """Let a version serve from now on."""
     settings = CommandSettings()
-    _announce(settings.kafka, _registry(settings).promote(version, ReleaseKind.RELEASE, reason))
+    registry = open_registry(settings.registry, publishes=True)
+    _announce(settings.kafka, registry.promote(version, ReleaseKind.RELEASE, reason))
 
 
 @app.command()
@@ -62,7 +75,19 @@ def rollback(
 ) -> None:
     """Return to an earlier version."""
     settings = CommandSettings()
-    _announce(settings.kafka, _registry(settings).roll_back(reason, to))
+    _announce(settings.kafka, open_registry(settings.registry, publishes=True).roll_back(reason, to))
+
+
+@app.command()
+def sign(
+    versions: Annotated[list[int], typer.Argument(min=1, help="Versions that you know to be good.")],
+) -> None:
+    """Sign versions with your key, whoever signed them before: after a key was changed, or signatures were off."""
+    registry = open_registry(CommandSettings().registry, publishes=True)
+    for version in versions:
+        signed = registry.vouch(version)
+        assert signed.signature is not None
+        typer.echo(f"version {version}, weights sha256 {signed.weights.sha256}, signed by {signed.signature.key_id}")
 
 
 def _announce(kafka: KafkaSettings, release: ModelReleased) -> None:

@@ -23,13 +23,14 @@ def up_command(
     inference_port: Annotated[int | None, typer.Option(help="Port of inference's health and metrics.")] = None,
     learner_port: Annotated[int | None, typer.Option(help="Port of the learner's health and metrics.")] = None,
 ) -> None:
-    """Start Kafka, Redis, inference and the learner and run until Ctrl-C or SIGTERM."""
+    """Start Kafka, Redis, inference, the learner and the recaller and run until Ctrl-C or SIGTERM."""
     console = Console()
     with exit_on_signals(), LocalStack(data_dir, StackPorts(kafka=kafka_port, redis=redis_port)) as stack:
         asyncio.run(ensure_topics(stack.kafka_settings))
         inference = stack.start_service("inference", "inference.app", port=inference_port)
         folder = {"WELDSTREAM_CHECKPOINT__FOLDER": str(stack.folder / "learner")}
         learner = stack.start_service("learner", "learner.app", folder, port=learner_port)
+        stack.start_service("recaller", "inference.recaller")
         for name, value in stack.environment.items():
             console.print(f"{name}={value}", highlight=False, soft_wrap=True)
         console.print(f"inference: {inference.url}   learner: {learner.url}   logs: {stack.folder / 'logs'}")

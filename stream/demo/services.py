@@ -1,4 +1,4 @@
-"""The services of a demo: the inference that serves, a frozen copy of the first model beside it, and the learner."""
+"""The services of a demo: what serves, a frozen copy of the first model beside it, the learner and the recaller."""
 
 import http.client
 from collections.abc import Mapping
@@ -18,11 +18,12 @@ HTTP_TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The three processes."""
+    """The four processes."""
 
     inference: ServiceProcess
     frozen: ServiceProcess
     learner: ServiceProcess
+    recaller: ServiceProcess
 
     def learned(self) -> int:
         """Return how many labels the learner says that it has learned."""
@@ -36,7 +37,7 @@ class Services:
 def start_services(
     stack: LocalStack, settings: DemoSettings, classes: ClassTable, first_labels: int, *, learner: Mapping[str, str]
 ) -> Services:
-    """Start all three; the learner trains the first model as soon as it has the first labels.
+    """Start all of them; the learner trains the first model as soon as it has the first labels.
 
     Parameters
     ----------
@@ -82,7 +83,8 @@ def start_services(
         },
         wait="none",
     )
-    return Services(inference, frozen, learning)
+    recaller = stack.start_service("recaller", "inference.recaller", wait="none")
+    return Services(inference, frozen, learning, recaller)
 
 
 def metrics_text(service: ServiceProcess) -> str:

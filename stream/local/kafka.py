@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,8 +20,29 @@ LARGEST_RECORD_BYTES = 16 * 1024 * 1024
 JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 
 
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """A second listener, whose clients come by way of something in between.
+
+    Attributes
+    ----------
+    port : int
+        Where the broker listens.
+    advertised : int
+        The port that it tells clients who came this way.
+    """
+
+    port: int
+    advertised: int
+
+
 def server_properties(
-    *, port: int, controller_port: int, log_dir: Path, more: Mapping[str, str] = MappingProxyType({})
+    *,
+    port: int,
+    controller_port: int,
+    log_dir: Path,
+    detour: Detour | None = None,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return the broker's configuration file; ``more`` settings go before ours."""
     settings = {
@@ -46,6 +68,10 @@ def server_properties(
         "group.initial.rebalance.delay.ms": 0,
         **more,
     }
+    if detour is not None:
+        settings["listeners"] = f"{settings['listeners']},DETOUR://{LOOPBACK}:{detour.port}"
+        settings["advertised.listeners"] = f"{settings['advertised.listeners']},DETOUR://{LOOPBACK}:{detour.advertised}"
+        settings["listener.security.protocol.map"] = f"{settings['listener.security.protocol.map']},DETOUR:PLAINTEXT"
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
@@ -71,6 +97,8 @@ class KafkaBroker(ManagedProcess):
         Where clients connect, and where it speaks with itself.
     reaper : Reaper
         Stops it should this process die.
+    detour : Detour, optional
+        A second way to it, which tests of bad networks break.
     properties : mapping
         More settings, which go before ours: listeners with encryption, an authorizer.
     users : mapping
@@ -86,12 +114,14 @@ class KafkaBroker(ManagedProcess):
         port: int,
         controller_port: int,
         reaper: Reaper,
+        detour: Detour | None = None,
         properties: Mapping[str, str] | None = None,
         users: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.port = port
         self.controller_port = controller_port
+        self.detour = detour
         self._java = (str(java), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={DEPLOY_KAFKA / 'log4j2.xml'}")
         self._classpath = ("-cp", f"{jars}/*")
         self._properties = dict(properties or {})
@@ -124,7 +154,13 @@ class KafkaBroker(ManagedProcess):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._configuration.touch(mode=0o600)  # it may hold passwords and a key
         self._configuration.write_text(
-            server_properties(port=self.port, controller_port=self.controller_port, log_dir=data, more=self._properties)
+            server_properties(
+                port=self.port,
+                controller_port=self.controller_port,
+                log_dir=data,
+                detour=self.detour,
+                more=self._properties,
+            )
         )
         if formatted.exists():
             return

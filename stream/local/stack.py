@@ -1,5 +1,6 @@
 """Kafka, Redis and our services, started together and stopped together."""
 
+import json
 import logging
 import os
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self
 
+from memory.key_files import KeyPair, ensure_key_pair
 from schemas.settings import ENV_PREFIX, KafkaSettings, RedisSettings, RegistrySettings
 from stream.local.jars import kafka_jars
 from stream.local.kafka import KafkaBroker
@@ -22,6 +24,8 @@ from stream.local.redis import RedisServer
 from stream.local.service import ServiceProcess
 
 logger = logging.getLogger(__name__)
+
+SIGNING_KEY = "WELDSTREAM_REGISTRY__SIGNING_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class LocalStack:
         Each may be killed, paused and started again on its own.
     services : mapping of str to ServiceProcess
         By name, in the order in which they were started.
+    keys : KeyPair
+        What releases are signed with; made at the first start and kept with the data.
 
     Examples
     --------
@@ -77,6 +83,7 @@ class LocalStack:
         self.folder: Path
         self.kafka: KafkaBroker
         self.redis: RedisServer
+        self.keys: KeyPair
 
     @property
     def services(self) -> Mapping[str, ServiceProcess]:
@@ -95,16 +102,20 @@ class LocalStack:
 
     @property
     def registry_settings(self) -> RegistrySettings:
-        """Where the models are."""
-        return RegistrySettings(uri=str(self.folder / "registry"))
+        """Where the models are, and the keys with which they are signed and verified."""
+        return RegistrySettings(
+            uri=str(self.folder / "registry"), signing_key=self.keys.private, trusted_keys=(self.keys.public,)
+        )
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that tell a service where everything is."""
+        """The variables that tell the learner and operators where everything is."""
         return {
             "WELDSTREAM_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "WELDSTREAM_REDIS__URL": self.redis.url,
             "WELDSTREAM_REGISTRY__URI": self.registry_settings.uri,
+            "WELDSTREAM_REGISTRY__TRUSTED_KEYS": json.dumps([str(self.keys.public)]),
+            SIGNING_KEY: str(self.keys.private),
             "WELDSTREAM_CHECKPOINT__FOLDER": str(self.folder / "learner"),
         }
 
@@ -119,6 +130,8 @@ class LocalStack:
             If another stack runs on the data folder.
         ProcessFailedError
             If one of them does not start.
+        KeyFileError
+            If the keys in the data folder cannot be used.
         """
         java, jars, redis_server = find_java(), kafka_jars(self._cache), find_redis()
         self.folder = (self._data_dir or Path(tempfile.mkdtemp(prefix="weldstream-"))).resolve()
@@ -128,6 +141,7 @@ class LocalStack:
         try:
             if self._data_dir is None:
                 self._reaper.remove_at_end(self.folder)
+            self.keys = ensure_key_pair(self.folder / "keys")
             self.kafka = KafkaBroker(
                 self.folder / "kafka",
                 java=java,
@@ -168,7 +182,8 @@ class LocalStack:
             What ``python -m`` runs.
         env : mapping, optional
             More variables for it. Those named ``WELDSTREAM_*`` of this
-            process are not handed on.
+            process are not handed on, and where the private key is, only the
+            learner is told.
         port : int, optional
             Of its health endpoints; by default a free one.
         wait : {"ready", "alive", "none"}
@@ -185,11 +200,12 @@ class LocalStack:
         if name in self._services and self._services[name].is_running:
             raise ValueError(f"a service named {name} runs already")
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(ENV_PREFIX)}
+        told = {k: v for k, v in self.environment.items() if k != SIGNING_KEY or module.startswith("learner.")}
         service = ServiceProcess(
             name,
             module,
             port=self._port(port),
-            env={**inherited, "PYTHONUNBUFFERED": "1", **self.environment, **(env or {})},
+            env={**inherited, "PYTHONUNBUFFERED": "1", **told, **(env or {})},
             log_file=self.folder / "logs" / f"{name}.log",
             cwd=self.folder,
             reaper=self._reaper,

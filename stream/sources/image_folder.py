@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from schemas.errors import BadMaskError, BadPayloadError, BadRecordError
+from schemas.errors import BadMaskError, BadRecordError, OversizeError
 from schemas.rasters import MediaType
 from stream.codec.images import Pixels, decode_image
 from stream.sources.acquisition import Acquisition
 from stream.sources.base import FILE_LIMITS, SourceFrame
+from stream.sources.jpeg import decode_jpeg
 
 MaskReader = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Turns the values of a mask file into mask values of the deployment."""
@@ -119,27 +119,22 @@ def read_image(path: Path) -> Pixels:
 
     Raises
     ------
-    BadPayloadError
+    BadRecordError
         If it cannot be read; the message names the file.
     """
     try:
         if path.suffix.lower() in _JPEG:
-            return _read_jpeg(path)
-        return decode_image(path.read_bytes(), _MEDIA_TYPES[path.suffix.lower()], FILE_LIMITS)
+            return decode_jpeg(_content(path), FILE_LIMITS)
+        return decode_image(_content(path), _MEDIA_TYPES[path.suffix.lower()], FILE_LIMITS)
     except BadRecordError as error:
         raise type(error)(f"{path}: {error}") from error
 
 
-def _read_jpeg(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path, formats=["JPEG"]) as image:
-            mode = image.mode
-            pixels = np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadPayloadError(f"the JPEG image cannot be decoded: {error}") from error
-    if mode != "L":
-        raise BadPayloadError(f"the JPEG image is not grey (it has mode {mode})")
-    return pixels.astype(np.uint8, copy=False)
+def _content(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > FILE_LIMITS.max_bytes:  # before the memory is taken
+        raise OversizeError(f"the file has {size} bytes; at most {FILE_LIMITS.max_bytes} are accepted")
+    return path.read_bytes()
 
 
 def _is_mask(path: Path) -> bool:

@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from schemas.errors import BadPayloadError, NonFiniteError
+from schemas.errors import BadPayloadError, NonFiniteError, OversizeError
 from schemas.rasters import Dtype
 from stream.sources.acquisition import Acquisition
-from stream.sources.base import SourceFrame
+from stream.sources.base import FILE_LIMITS, SourceFrame
 
 
 class RawArray:
@@ -33,7 +33,9 @@ class RawArray:
     Raises
     ------
     BadPayloadError
-        If the file does not hold a whole number of frames.
+        If the file does not hold a whole number of frames, or a frame has no pixels.
+    OversizeError
+        If a frame has more pixels than are read.
     """
 
     def __init__(
@@ -53,6 +55,10 @@ class RawArray:
         self.offset_bytes = offset_bytes
         self._stored = np.dtype(dtype).newbyteorder("<" if byte_order == "little" else ">")
         self._frame_bytes = shape[0] * shape[1] * self._stored.itemsize
+        if min(shape) < 1 or offset_bytes < 0:
+            raise BadPayloadError(f"{path}: frames of {shape[0]} x {shape[1]} from byte {offset_bytes} hold nothing")
+        if shape[0] * shape[1] > FILE_LIMITS.max_pixels:
+            raise OversizeError(f"{path}: frames of {shape[0]} x {shape[1]}; {FILE_LIMITS.max_pixels} pixels are read")
         size = path.stat().st_size - offset_bytes
         self._count, rest = divmod(size, self._frame_bytes)
         if rest or self._count < 1:

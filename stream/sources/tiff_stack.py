@@ -1,15 +1,12 @@
 """A TIFF file with one image for each frame."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from schemas.errors import BadPayloadError, BadRecordError
-from stream.codec.images import image_dtype
+from schemas.errors import BadRecordError
+from stream.codec.images import check_finite, decode_page
+from stream.codec.tiff import read_pages
 from stream.sources.acquisition import Acquisition
 from stream.sources.base import FILE_LIMITS, SourceFrame
 
@@ -27,14 +24,14 @@ class TiffStack:
     Raises
     ------
     BadPayloadError
-        If the file is no TIFF file.
+        If the file is no TIFF file, or a directory of it cannot be read.
     """
 
     def __init__(self, path: Path, acquisition: Acquisition) -> None:
         self.path = path
         self.acquisition = acquisition
-        with _named(path), Image.open(path, formats=["TIFF"]) as image:
-            self._count = int(getattr(image, "n_frames", 1))
+        with _named(path), path.open("rb") as file:
+            self._count = sum(1 for _ in read_pages(file, FILE_LIMITS.max_pixels))
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -44,23 +41,17 @@ class TiffStack:
         """Yield the images as frames; the file stays open meanwhile."""
         with self.path.open("rb") as file:
             with _named(self.path):
-                image = Image.open(file, formats=["TIFF"])
-            for index in range(self._count):
+                pages = list(read_pages(file, FILE_LIMITS.max_pixels))
+            for index, page in enumerate(pages):
                 with _named(self.path):
-                    image.seek(index)
-                    dtype = image_dtype(image, "TIFF", FILE_LIMITS)
-                    pixels = np.array(image).astype(dtype, copy=False)
+                    pixels = check_finite(decode_page(file, page, FILE_LIMITS))
                 yield SourceFrame(self.acquisition.frame(index), pixels, None)
 
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Name the file in every error; Pillow only warns where a directory of the file is cut."""
+    """Name the file in every error."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            yield
+        yield
     except BadRecordError as error:
         raise type(error)(f"{path}: {error}") from error
-    except (OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError, EOFError, UserWarning) as error:
-        raise BadPayloadError(f"{path}: the TIFF file cannot be read: {error}") from error

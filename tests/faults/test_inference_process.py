@@ -1,122 +1,84 @@
 """Inference killed, stopped, stalled and doubled: every frame is judged once, a weld by one version, in one chain."""
 
 import asyncio
-import signal
 
 import pytest
 
-from inference.settings import InferenceSettings
-from schemas.topics import DEAD_LETTERS, FRAMES, JUDGEMENTS
-from stream.records import OutRecord
 from tests.faults.conftest import early_and_later
-from tests.faults.load import FRAMES_SENT, acquire, started
-from tests.faults.report import FaultReport
-from tests.integration.inference.outside import Outside
+from tests.faults.frames import FRAMES_SENT, FrameTrial
+from tests.faults.services import killed, stop
 
 CRASH_POINTS = ("fetched", "computed", "concluded", "sent", "offsets_sent", "committed")
+QUICK = ("sent", "offsets_sent", "committed")
+"""Where most can go wrong; each takes as long as the session of the dead."""
 
 
-@pytest.fixture
-def settings(settings: InferenceSettings) -> InferenceSettings:
-    """Small batches, so that there is much to interrupt, and a session that is missed soon."""
-    return settings.model_copy(update={"serving": settings.serving.model_copy(update={"max_batch": 4})})
-
-
-@pytest.mark.parametrize("where", early_and_later(CRASH_POINTS, 5))
+@pytest.mark.parametrize("where", early_and_later(CRASH_POINTS, 5, QUICK))
 @pytest.mark.timeout(180)
-async def test_killed_at(settings: InferenceSettings, outside: Outside, faults: FaultReport, where: str) -> None:
-    await outside.register(1, defect=1 + 1)
-    acquisition = asyncio.create_task(acquire(outside))
-    async with started(settings, where) as process, asyncio.timeout(60):
-        assert await process.wait() == -signal.SIGKILL
-    # Welds in progress must go on with the version that they began with, though another serves by now.
-    await outside.register(2, defect=1 + 2)
-    await acquisition
-    async with started(settings):
-        await outside.until(JUDGEMENTS, FRAMES_SENT)
-    await outside.read_all()
+async def test_killed_at(frames: FrameTrial, where: str) -> None:
+    await frames.begin()
+    async with frames.inference(where) as service:
+        await killed(service)
+    await frames.swap()
+    async with frames.inference():
+        await frames.all_judged()
     point, _, time = where.partition(":")
     method = f"SIGKILL when a batch is {point.replace('_', ' ')} for the {time}. time, a release, and a restart"
-    faults.frames(f"inference killed: {point}, {time}", method, outside.published, outside.entries())
+    await frames.conclude(f"inference killed: {point}, {time}", method)
 
 
+@pytest.mark.thorough  # tests/integration/inference/test_process.py says much the same in less time
 @pytest.mark.timeout(180)
-async def test_stopped_in_order_again_and_again(
-    settings: InferenceSettings, outside: Outside, faults: FaultReport
-) -> None:
-    await outside.register(1, defect=1 + 1)
-    acquisition = asyncio.create_task(acquire(outside))
+async def test_stopped_in_order_again_and_again(frames: FrameTrial) -> None:
+    await frames.begin()
     for stop_at in (20, 60, 100):
-        async with started(settings) as process:
-            await outside.until(JUDGEMENTS, stop_at)
-            process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(30):
-                assert await process.wait() == 0
-    await acquisition
-    async with started(settings):
-        await outside.until(JUDGEMENTS, FRAMES_SENT)
-    await outside.read_all()
-    faults.frames("inference stopped in order", "SIGTERM three times under load", outside.published, outside.entries())
+        async with frames.inference() as service:
+            await frames.judged(stop_at)
+            await stop(service)
+    async with frames.inference():
+        await frames.all_judged()
+    await frames.conclude("inference stopped in order", "SIGTERM three times under load")
 
 
 @pytest.mark.timeout(240)
-async def test_a_stalled_process_wakes_up_as_a_zombie(
-    settings: InferenceSettings, outside: Outside, faults: FaultReport
-) -> None:
-    await outside.register(1, defect=1 + 1)
-    acquisition = asyncio.create_task(acquire(outside))
-    async with started(settings) as zombie:
-        await outside.until(JUDGEMENTS, 20)
-        zombie.send_signal(signal.SIGSTOP)
-        async with started(settings):
-            await acquisition
-            await outside.until(JUDGEMENTS, FRAMES_SENT)
-            zombie.send_signal(signal.SIGCONT)
-            for number in range(FRAMES_SENT, FRAMES_SENT + 30):
-                await outside.publish(number, f"weld-late-{number % 3}")
-            await outside.until(JUDGEMENTS, FRAMES_SENT + 30)
-    await outside.read_all()
+async def test_a_stalled_process_wakes_up_as_a_zombie(frames: FrameTrial) -> None:
+    await frames.begin()
+    async with frames.inference() as zombie:
+        await frames.judged(20)
+        zombie.pause()
+        async with frames.inference():
+            await frames.all_judged()
+            zombie.resume()
+            await frames.stream(30, "weld-late", every_s=0)
+            await frames.all_judged()
     method = "SIGSTOP until its session has timed out and another process has judged everything, then SIGCONT"
-    faults.frames("inference stalled past its session", method, outside.published, outside.entries())
+    await frames.conclude("inference stalled past its session", method)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
-async def test_nodes_join_and_leave_under_load(
-    settings: InferenceSettings, outside: Outside, faults: FaultReport
-) -> None:
-    await outside.register(1, defect=1 + 1)
-    acquisition = asyncio.create_task(acquire(outside, 300))
-    async with started(settings) as first:
-        await outside.until(JUDGEMENTS, 20)
-        async with started(settings) as second:
-            await outside.until(JUDGEMENTS, 120)
-            await outside.register(2, defect=1 + 2)
-            first.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(60):
-                assert await first.wait() == 0
-            async with started(settings):
-                await outside.until(JUDGEMENTS, 200)
-                second.kill()
-                await acquisition
-                await outside.until(JUDGEMENTS, 300)
-    await outside.read_all()
+async def test_nodes_join_and_leave_under_load(frames: FrameTrial) -> None:
+    await frames.begin(300)
+    async with frames.inference() as first:
+        await frames.judged(20)
+        async with frames.inference() as second:
+            await frames.judged(120)
+            await frames.swap()
+            await stop(first)
+            async with frames.inference():
+                await frames.judged(200)
+                await asyncio.to_thread(second.kill)
+                await frames.all_judged()
     method = "a second joins, the first stops in order, a third joins, the second is killed, with a release meanwhile"
-    faults.frames("inference nodes join and leave", method, outside.published, outside.entries())
+    await frames.conclude("inference nodes join and leave", method)
 
 
 @pytest.mark.timeout(180)
-async def test_poison_in_the_middle_of_a_batch(
-    settings: InferenceSettings, outside: Outside, faults: FaultReport
-) -> None:
-    await outside.register(1, defect=1 + 1)
-    poison = OutRecord(outside.kafka.topic(FRAMES), b"weld-0-0", b"no image", ())
-    for number in range(60):
-        await outside.publish(number, f"weld-{number // 30}-{number % 3}")
-        if number % 10 == 5:
-            await outside.send(poison)
-    async with started(settings):
-        await outside.until(JUDGEMENTS, 60)
-        await outside.until(DEAD_LETTERS, 6)
-    await outside.read_all()
-    assert len(outside.dead_letters()) == 6
-    faults.frames("poison frames", "every tenth frame is no image", outside.published, outside.entries(), letters=6)
+async def test_poison_in_the_middle_of_a_batch(frames: FrameTrial) -> None:
+    await frames.begin(FRAMES_SENT)
+    for number in range(1, 7):
+        await frames.poison()
+        await asyncio.sleep(0.02 * number)
+    async with frames.inference():
+        await frames.all_judged()
+    await frames.conclude("poison frames", "six times among the frames comes one that is no image")

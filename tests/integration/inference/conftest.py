@@ -12,15 +12,16 @@ from prometheus_client import CollectorRegistry
 
 from inference.node import InferenceNode
 from inference.settings import InferenceSettings
-from schemas.settings import HttpSettings, KafkaSettings, RegistrySettings
+from schemas.settings import HttpSettings, KafkaSettings
 from tests.integration.inference.outside import Outside
+from tests.keys import signed_registry
 
 
 @pytest.fixture
 def settings(kafka_settings: KafkaSettings, tmp_path: Path) -> InferenceSettings:
     return InferenceSettings(
         kafka=kafka_settings,
-        registry=RegistrySettings(uri=str(tmp_path / "registry")),
+        registry=signed_registry(tmp_path),
         http=HttpSettings(port=0),
         serving={"group_id": f"{kafka_settings.topic_prefix}group", "warmup_rows": 48, "warmup_columns": 64},
         flagging={"audit_rate": 0, "min_uncertainty": 1},

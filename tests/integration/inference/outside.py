@@ -23,6 +23,7 @@ from stream.dead_letters import DeadLetter, read_dead_letter
 from stream.ledger import Entry
 from stream.records import InRecord, OutRecord
 from stream.topics import ensure_topics
+from tests.keys import signer_for
 from tests.unit.inference.tiny import NOW, graph_bytes, make_frame, make_version, scan, tiny_weights
 
 READ = (JUDGEMENTS, ALERTS, REVIEW_REQUESTS, DEAD_LETTERS)
@@ -35,6 +36,7 @@ class Outside:
         self.settings = settings
         self.kafka = settings.kafka
         self.artifacts = ArtifactStore(settings.registry.uri, cache_dir=cache)
+        self.signer = signer_for(settings.registry)
         self.published: list[str] = []
         self.records: dict[str, list[InRecord]] = {topic.name: [] for topic in READ}
         self.arrived = asyncio.Condition()
@@ -85,13 +87,17 @@ class Outside:
         release = ModelReleased(
             version=version, kind=ReleaseKind.RELEASE, sequence=sequence, announced_at=NOW, reason="test"
         )
+        await self.send_release(self.signer.sign(release))
+
+    async def send_release(self, release: ModelReleased) -> None:
+        """Announce as it is, signed or not."""
         await self.send(
             encode_event(
                 self.kafka.topic(MODEL_RELEASES),
                 MODEL_RELEASES,
                 release,
-                key=version.model.name,
-                event_id=f"release-{sequence}",
+                key=release.version.model.name,
+                event_id=f"release-{release.sequence}",
                 source="/test",
                 time=NOW,
             )
@@ -112,8 +118,10 @@ class Outside:
         for blob in (graph, weights):
             await asyncio.to_thread(self.artifacts.put, blob)
         version = make_version(number, graph, weights)
-        registry = ModelRegistry(self.settings.registry.uri, self.settings.registry.model_name)
-        fields = {name: getattr(version, name) for name in type(version).model_fields if name != "model"}
+        registry = ModelRegistry(self.settings.registry.uri, self.settings.registry.model_name, signer=self.signer)
+        fields = {
+            name: getattr(version, name) for name in type(version).model_fields if name not in {"model", "signature"}
+        }
         published = await asyncio.to_thread(lambda: registry.publish(**fields))
         assert published.model.version == number
         await self.announce(published, sequence or number)

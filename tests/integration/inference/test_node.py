@@ -291,7 +291,7 @@ async def test_a_rebalance_loses_nothing_and_judges_nothing_twice(
 
 
 async def test_a_pinned_shadow_sees_all_frames_and_only_judges(settings: InferenceSettings, outside: Outside) -> None:
-    from memory.registry import ModelRegistry
+    from memory.registry import open_registry
 
     await outside.release(1)
     shadow = settings.model_copy(
@@ -301,10 +301,10 @@ async def test_a_pinned_shadow_sees_all_frames_and_only_judges(settings: Inferen
             )
         }
     )
-    registry = ModelRegistry(settings.registry.uri, "weld")
+    registry = open_registry(settings.registry, publishes=True)
     graph, weights = graph_bytes(), save(tiny_weights())
     version = make_version(1, graph, weights)
-    fields = {name: getattr(version, name) for name in type(version).model_fields if name != "model"}
+    fields = {name: getattr(version, name) for name in type(version).model_fields if name not in {"model", "signature"}}
     async with running(settings) as champion, running(shadow) as node:
         registry.publish(**fields)
         await outside.release(2, defect=3)

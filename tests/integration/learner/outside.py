@@ -15,17 +15,19 @@ from learner.settings import (
     BootstrapSettings,
     CheckpointSettings,
     HoldoutSettings,
+    LeadershipSettings,
     LearnerSettings,
     ReleaseSettings,
     TrainingSettings,
 )
 from learner.trainer import TrainerConfig
+from memory.key_files import verifier_of
 from memory.registry import ModelRegistry
 from schemas.events import ModelReleased
 from schemas.frames import Frame, PixelSpacing, Probe, View
 from schemas.judgements import ChainLink, Judgement, ModelRef, RecordPosition
 from schemas.labels import LabelledFrame
-from schemas.settings import HttpSettings, KafkaSettings, RedisSettings, RegistrySettings
+from schemas.settings import HttpSettings, KafkaSettings, RedisSettings
 from schemas.topics import DEAD_LETTERS, LABELS, MODEL_RELEASES
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.codec import decode_event, encode_event, encode_raster
@@ -33,6 +35,7 @@ from stream.dead_letters import DeadLetter, read_dead_letter
 from stream.preprocessing import VERSION
 from stream.records import InRecord, OutRecord
 from stream.topics import ensure_topics
+from tests.keys import signed_registry
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 SIZE = 64
@@ -43,7 +46,7 @@ def tiny_settings(kafka: KafkaSettings, redis: RedisSettings, folder: Path, **ch
     values: dict[str, Any] = {
         "kafka": kafka,
         "redis": redis,
-        "registry": RegistrySettings(uri=str(folder / "registry")),
+        "registry": signed_registry(folder),
         "http": HttpSettings(port=0),
         "model": ModelConfig(encoder_depth=3, decoder_channels=(16, 8, 8), pretrained=False),
         "trainer": TrainerConfig(crops=CropConfig(size=SIZE)),
@@ -51,6 +54,7 @@ def tiny_settings(kafka: KafkaSettings, redis: RedisSettings, folder: Path, **ch
         "training": TrainingSettings(batch_size=4, replay_per_domain=2, idle_steps_per_label=0.0, device="cpu"),
         "release": ReleaseSettings(labels=8, seconds=3600, rollback_window=64),
         "checkpoint": CheckpointSettings(folder=folder / "learner", every_labels=4),
+        "leadership": LeadershipSettings(seconds=4),
         "bootstrap": {"labels": 4, "steps": 4, "seconds": 30, "batch_size": 4},
     }
     values |= changes
@@ -149,6 +153,11 @@ class Outside:
         await asyncio.gather(self._reading, return_exceptions=True)
         await self._consumer.stop()
         await self._producer.stop()
+        # Whatever a learner announces, first models, releases and roll-backs, inference must be able to trust.
+        verifier = verifier_of(self.settings.registry)
+        for released in self.releases if verifier is not None else ():
+            verifier.check(released)
+            verifier.check(released.version)
 
     async def _read(self) -> None:
         while True:

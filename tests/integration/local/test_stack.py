@@ -162,4 +162,12 @@ def test_a_service_is_told_where_everything_is(tmp_path: Path, modules: Path, mo
         with pytest.raises(ValueError, match="runs already"):
             stack.start_service("sample", "sample_service")
         assert list(stack.services) == ["sample"]
+        # Whom to trust is told to everybody, where the private key is only to the learner and to people.
+        assert str(stack.keys.public) in service.log_tail()
+        assert "SIGNING_KEY" not in service.log_tail()
+        assert stack.environment["WELDSTREAM_REGISTRY__SIGNING_KEY"] == str(stack.keys.private)
+        assert stack.keys.private.stat().st_mode & 0o777 == 0o600
+        keys = stack.keys
     assert not service.is_running
+    with LocalStack(tmp_path) as stack:
+        assert stack.keys == keys, "the keys stay with the data"

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from memory.admission import chance_of
 from memory.sampling import Balanced, Uniform
-from memory.stores.base import Capacity
+from memory.stores.base import Capacity, MemoryExhaustedError
 from memory.stores.in_memory import InMemoryStore
 from memory.stores.redis import RedisStore
 from schemas.errors import ServiceUnavailableError
@@ -17,6 +17,7 @@ from stream.local.ports import free_port
 from stream.local.prerequisites import find_redis
 from stream.local.reaper import Reaper
 from stream.local.redis import RedisServer
+from stream.retry import is_retriable
 from tests.contracts.sample_store import SampleStoreContract, make_sample, memory_on, stored_labels
 
 
@@ -94,3 +95,30 @@ async def test_the_memory_survives_a_restart_and_says_when_redis_is_away(reaper:
         assert (await stored_labels(store), await store.stats(), await store.offsets()) == before
         assert (await memory.admit(make_sample("l3", offset=3))).duplicate
     server.stop()
+
+
+@pytest.fixture
+def full(redis_executable: Path, reaper: Reaper, tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of its own, which a test may fill."""
+    server = RedisServer(
+        tmp_path / "full", executable=redis_executable, port=free_port(), reaper=reaper, options={"maxmemory": "1"}
+    )
+    server.prepare()
+    server.start()
+    yield server
+    server.stop()
+
+
+async def test_a_redis_without_memory_refuses_for_a_time_and_changes_nothing(full: RedisServer) -> None:
+    async with Redis.from_url(full.url) as redis:
+        store = RedisStore(redis, "test:")
+        capacity, sample = Capacity(10, 10**6), make_sample("l1", "d1", offset=0)
+        chance = chance_of(1, "l1")
+        with pytest.raises(MemoryExhaustedError, match="maxmemory") as refused:
+            await store.admit(sample, capacity, chance)
+        assert is_retriable(refused.value)
+        assert await store.offsets() == {}
+        await redis.config_set("maxmemory", "0")
+        admission = await store.admit(sample, capacity, chance)
+    assert admission.admitted
+    assert not admission.duplicate

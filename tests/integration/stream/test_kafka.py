@@ -15,7 +15,8 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 from PIL import Image
 
-from memory.registry import ModelRegistry
+from memory.key_files import verifier_of
+from memory.registry import open_registry
 from schemas import Artifact, ClassTable, ModelReleased
 from schemas.errors import BadPayloadError
 from schemas.settings import KafkaSettings
@@ -29,6 +30,7 @@ from stream.replayer import replay
 from stream.sources import RawArray
 from stream.topics import ensure_topics
 from tests.contracts.source import ACQUISITION
+from tests.keys import signed_registry
 from tests.unit.stream.samples import TIME, Record, make_frame, speckle
 
 
@@ -192,11 +194,15 @@ async def test_the_command_line(kafka_settings: KafkaSettings, tmp_path: Path) -
 
 
 async def test_models_are_listed_promoted_and_rolled_back(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
-    async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return await asyncio.to_thread(command, kafka_settings, *arguments, WELDSTREAM_REGISTRY__URI=str(tmp_path))
+    settings = signed_registry(tmp_path)
+    key = {"WELDSTREAM_REGISTRY__SIGNING_KEY": str(settings.signing_key)}
+
+    async def run(*arguments: str, keyless: bool = False) -> subprocess.CompletedProcess[str]:
+        variables = {"WELDSTREAM_REGISTRY__URI": settings.uri} | ({} if keyless else key)
+        return await asyncio.to_thread(command, kafka_settings, *arguments, **variables)
 
     assert "no versions" in (await run("models", "list")).stdout
-    registry = ModelRegistry(str(tmp_path), "weld")
+    registry = open_registry(settings, publishes=True)
     for labels in (0, 32):
         registry.publish(
             graph=Artifact(sha256="a" * 64, size_bytes=1),
@@ -215,6 +221,8 @@ async def test_models_are_listed_promoted_and_rolled_back(kafka_settings: KafkaS
     for arguments in (("promote", "1"), ("promote", "2"), ("rollback",)):
         done = await run("models", *arguments)
         assert done.returncode == 0, done.stderr
+    keyless = await run("models", "promote", "2", keyless=True)
+    assert (keyless.returncode, "WELDSTREAM_REGISTRY__SIGNING_KEY" in keyless.stderr) == (1, True)
     releases = [
         decode_event(record, MODEL_RELEASES, ModelReleased)
         for record in await consume(kafka_settings, MODEL_RELEASES, 3)
@@ -224,8 +232,20 @@ async def test_models_are_listed_promoted_and_rolled_back(kafka_settings: KafkaS
         (2, "release", 2),
         (1, "rollback", 3),
     ]
+    verifier = verifier_of(settings)
+    assert verifier is not None
+    for released in releases:
+        verifier.check(released)
     listed = (await run("models", "list")).stdout
     assert len([line for line in listed.splitlines() if "yes" in line]) == 1
+    path = tmp_path / "registry" / "models" / "weld" / "versions" / "00000002.json"
+    path.write_text(path.read_text().replace("standard-1", "standard-9"))
+    assert "bad_signature" in (await run("models", "list")).stdout
+    tampered = await run("models", "promote", "2")
+    assert (tampered.returncode, "weld v2 is not what key" in tampered.stderr) == (1, True)
+    vouched = await run("models", "sign", "2")
+    assert "version 2, weights sha256 bbbb" in vouched.stdout, vouched.stderr
+    assert (await run("models", "promote", "2")).returncode == 0
     missing = await run("models", "promote", "9")
     assert missing.returncode == 1
     assert missing.stderr.count("\n") == 1

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.figures import measured, read_results, write_results
-from benchmarks.guarantees import GUARANTEES, Guarantee, page, proofs
+from benchmarks.guarantees import GUARANTEES, LIMITS, Guarantee, page, proofs
 
 RESULTS = Path(__file__).resolve().parents[3] / "benchmarks" / "results"
 
@@ -24,7 +24,13 @@ def test_each_fault_proves_something() -> None:
 
 
 def test_the_page_shows_each_sentence_with_its_results(tmp_path: Path) -> None:
-    write_results([measured("poison frames", 0, "violations", "how", at_most=0)], tmp_path / "faults.json")
+    figures = [
+        measured("poison frames: early", 0, "violations", "how", at_most=0),
+        measured("poison frames: late", 2, "violations", "how", at_most=0),
+    ]
+    write_results(figures, tmp_path / "faults.json")
     shown = page(tmp_path)
     assert all(f"## {guarantee.sentence}" in shown for guarantee in GUARANTEES)
-    assert shown.count("| poison frames | 0 violations | <= 0 | met | how |") == 2
+    assert all(f"- {limit}" in shown for limit in LIMITS)
+    assert shown.count("| poison frames | 2 | 1 | 2 |") == 2
+    assert "| poison frames: late | 2 violations | <= 0 | MISSED | how |" in shown

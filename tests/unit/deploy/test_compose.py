@@ -7,18 +7,29 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import BaseModel
+from typer.testing import CliRunner
 
+from inference.recall_settings import RecallerSettings
 from inference.settings import InferenceSettings
 from learner.settings import LearnerSettings
-from schemas.settings import ENV_PREFIX, ProcessSettings
+from memory.key_files import signer_of, verifier_of
+from schemas.settings import ENV_PREFIX, ProcessSettings, RegistrySettings
+from stream.cli import app
 from stream.local.jars import DEPLOY_KAFKA, kafka_version
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
-SETTINGS: dict[str, type[ProcessSettings]] = {"inference": InferenceSettings, "learner": LearnerSettings}
+SETTINGS: dict[str, type[ProcessSettings]] = {
+    "inference": InferenceSettings,
+    "learner": LearnerSettings,
+    "recaller": RecallerSettings,
+}
 OURS = sorted(SETTINGS)
+ONCE = {"keys"}
+"""Runs to its end before others start."""
+IMAGES = sorted({"inference", "learner"})
 
 
 def variables(service: str) -> dict[str, str]:
@@ -73,12 +84,46 @@ def test_images_are_pinned_by_version(service: str) -> None:
     assert re.fullmatch(r"[a-z0-9-]+(/[a-z0-9-]+)?:v?\d+\.\d+\.\d+(-[a-z]+)?", image), image
 
 
-@pytest.mark.parametrize("service", sorted(SERVICES))
+@pytest.mark.parametrize("service", sorted(set(SERVICES) - ONCE))
 def test_what_depends_on_a_service_waits_until_it_is_healthy(service: str) -> None:
     assert SERVICES[service]["healthcheck"]["test"]
     for other, condition in SERVICES[service].get("depends_on", {}).items():
-        assert condition == {"condition": "service_healthy"}
-        assert "healthcheck" in SERVICES[other]
+        if other in ONCE:
+            assert condition == {"condition": "service_completed_successfully"}
+            assert SERVICES[other]["restart"] == "no"
+        else:
+            assert condition == {"condition": "service_healthy"}
+            assert "healthcheck" in SERVICES[other]
+
+
+def test_only_the_learner_and_the_maker_of_the_keys_see_the_private_key() -> None:
+    def mounts(service: str) -> dict[str, str]:
+        return {m.split(":")[0]: m.partition(":")[2] for m in SERVICES[service].get("volumes", [])}
+
+    assert {s for s in SERVICES if "signing" in mounts(s)} == {"keys", "learner"}
+    assert mounts("learner")["signing"].endswith(":ro")
+    assert {s for s in SERVICES if "WELDSTREAM_REGISTRY__SIGNING_KEY" in variables(s)} == {"learner"}
+    for service in OURS:
+        assert mounts(service)["trusted"].endswith(":ro")
+
+
+def test_the_keys_that_are_made_are_the_ones_that_are_read(tmp_path: Path) -> None:
+    folders = {volume: tmp_path / volume for volume in ("signing", "trusted")}
+    inside = {f"/var/lib/weldstream/{volume}": str(folder) for volume, folder in folders.items()}
+    python, _, module, *arguments = SERVICES["keys"]["command"]
+    assert (python, module) == ("python", "stream.cli")
+    for _ in range(2):  # the second time it keeps them
+        done = CliRunner().invoke(app, [inside.get(argument, argument) for argument in arguments])
+        assert done.exit_code == 0, done.output
+    assert variables("learner")["WELDSTREAM_REGISTRY__SIGNING_KEY"] == "/var/lib/weldstream/signing/release.key"
+    assert variables("inference")["WELDSTREAM_REGISTRY__TRUSTED_KEYS"] == '["/var/lib/weldstream/trusted/release.pub"]'
+    settings = RegistrySettings(
+        signing_key=folders["signing"] / "release.key", trusted_keys=(folders["trusted"] / "release.pub",)
+    )
+    signer, verifier = signer_of(settings), verifier_of(RegistrySettings(trusted_keys=settings.trusted_keys))
+    assert signer is not None
+    assert verifier is not None
+    assert verifier.key_ids == (signer.key_id,)
 
 
 @pytest.mark.parametrize("service", sorted(set(SERVICES) - {"kafka"}))
@@ -148,7 +193,7 @@ def test_redis_keeps_its_data_and_evicts_nothing() -> None:
     assert options["--maxmemory-policy"] == "noeviction"
 
 
-@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("service", IMAGES)
 def test_each_service_is_built_from_its_own_target(service: str) -> None:
     target = SERVICES[service]["build"]["target"]
     stage = stages()[target]
@@ -157,6 +202,11 @@ def test_each_service_is_built_from_its_own_target(service: str) -> None:
     for source in re.findall(r"^COPY (\S+) ", stage, re.MULTILINE):
         assert (ROOT / source).exists(), source
     assert (ROOT / SERVICES[service]["build"]["dockerfile"]).exists()
+
+
+def test_what_recalls_is_another_process_of_the_image_that_serves() -> None:
+    assert SERVICES["recaller"]["build"] == SERVICES["inference"]["build"]
+    assert SERVICES["recaller"]["command"] == ["python", "-m", "inference.recaller"]
 
 
 def test_no_image_ends_as_root_or_carries_a_secret() -> None:

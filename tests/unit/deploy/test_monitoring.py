@@ -11,6 +11,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from inference.metrics import InferenceMetrics
+from inference.recall_metrics import RecallMetrics
 from learner.telemetry import LearnerMetrics
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
@@ -24,6 +25,7 @@ def series() -> set[str]:
     registry = CollectorRegistry()
     InferenceMetrics(registry)
     LearnerMetrics(registry)
+    RecallMetrics(registry)
     return {metric.name + suffix for metric in registry.collect() for suffix in SUFFIXES[metric.type]}
 
 
@@ -92,4 +94,4 @@ def test_every_alert_says_what_to_do() -> None:
 def test_prometheus_loads_the_rules() -> None:
     settings = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     assert [(DEPLOY / "prometheus" / name).exists() for name in settings["rule_files"]] == [True]
-    assert {job["job_name"] for job in settings["scrape_configs"]} == {"inference", "learner"}
+    assert {job["job_name"] for job in settings["scrape_configs"]} == {"inference", "recaller", "learner"}

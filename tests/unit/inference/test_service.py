@@ -19,8 +19,8 @@ from inference.welds import OpenWeld, WeldBook
 from schemas.events import DefectAlert
 from schemas.judgements import Judgement
 from schemas.labels import ReviewReason, ReviewRequest
-from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS, WELD_STATES
-from schemas.welds import WeldState
+from schemas.topics import ALERTS, JUDGEMENTS, REVIEW_REQUESTS, WELD_PASSES, WELD_STATES
+from schemas.welds import PassEnd, WeldState
 from stream.codec import FrameLimits, decode_event, decode_raster
 from stream.dead_letters import read_dead_letter
 from stream.records import OutRecord
@@ -214,7 +214,7 @@ def test_a_frame_that_cannot_be_judged_leaves_the_chain_as_it_was(metrics: Infer
     assert judged == [0, 1]
 
 
-def test_the_state_goes_to_the_partition_of_the_frames_and_a_tombstone_ends_it(
+def test_the_state_goes_to_the_partition_of_the_frames_until_the_end_of_the_pass_takes_its_place(
     metrics: InferenceMetrics, serving: Serving
 ) -> None:
     service, book = make_service(metrics), WeldBook((), 0.0)
@@ -226,7 +226,10 @@ def test_the_state_goes_to_the_partition_of_the_frames_and_a_tombstone_ends_it(
     assert (state.topic, state.partition, state.key) == ("t.weld-states", 3, b"weld-1")
     assert decode_event(as_read(state), WELD_STATES, WeldState) == welds[job.weld].state()
     book.close_idle(before=1.0)
-    (tombstone,) = service.ended(book, 3)
+    ended, tombstone = service.ended(book, 3)
+    assert (ended.topic, ended.partition, ended.key) == ("t.weld-passes", 3, b"weld-1")
+    end = decode_event(as_read(ended), WELD_PASSES, PassEnd)
+    assert (end.pass_id, end.judged, end.head) == ("weld-1-0", 1, welds[job.weld].head)
     assert (tombstone.topic, tombstone.partition, tombstone.key, tombstone.value) == (
         "t.weld-states",
         3,

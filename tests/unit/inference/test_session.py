@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from inference.session import SessionLoader
@@ -67,3 +68,37 @@ def test_refuses_a_graph_of_a_fixed_batch(tmp_path: Path) -> None:
     graph.write_bytes(graph_bytes(batch=2))
     with pytest.raises(ModelLoadError, match="must be free"):
         LOADER.load(version, graph, weights)
+
+
+def endless(graph: bytes) -> bytes:
+    """The same graph, its entropy computed in a loop that would take a thousand years."""
+    model = onnx.load_from_string(graph)
+    body = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Identity", ["more"], ["more_out"]),
+            onnx.helper.make_node("Neg", ["value"], ["value_out"]),
+        ],
+        "body",
+        [
+            onnx.helper.make_tensor_value_info("step", onnx.TensorProto.INT64, []),
+            onnx.helper.make_tensor_value_info("more", onnx.TensorProto.BOOL, []),
+            onnx.helper.make_tensor_value_info("value", onnx.TensorProto.FLOAT, None),
+        ],
+        [
+            onnx.helper.make_tensor_value_info("more_out", onnx.TensorProto.BOOL, []),
+            onnx.helper.make_tensor_value_info("value_out", onnx.TensorProto.FLOAT, None),
+        ],
+    )
+    last = model.graph.node[-1]
+    last.output[0] = "before"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(2**62), "steps"))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((), bool), "true"))
+    model.graph.node.append(onnx.helper.make_node("Loop", ["steps", "true", "before"], ["entropy"], body=body))
+    return model.SerializeToString()
+
+
+def test_refuses_a_graph_that_does_not_end(tmp_path: Path) -> None:
+    version, graph, weights = write_model(tmp_path)
+    graph.write_bytes(endless(graph_bytes()))
+    with pytest.raises(ModelLoadError, match="terminate"):
+        SessionLoader(1, (16, 32), patience_seconds=0.3).load(version, graph, weights)

@@ -56,9 +56,12 @@ def make_label(
     partition: int = 0,
     served_by: int | None = None,
     served: Confusion | None = None,
+    inspector: str = "inspector",
+    weld: str = "weld-1",
 ) -> Label:
     at = number if offset is None else offset
-    return Label(make_sample(number, domain, offset=at), partition, at, GIVEN, READ, served_by, served)
+    record = Record(partition=partition, offset=at)
+    return Label(make_sample(number, domain, weld, offset=at), record, inspector, GIVEN, READ, served_by, served)
 
 
 def make_memory(samples: int = 100, size: int = 10**6, seed: int = 0) -> EpisodicMemory:

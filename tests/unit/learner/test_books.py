@@ -1,10 +1,10 @@
 import json
 from datetime import UTC, datetime
 
-from learner.books import Books, Learnt
+from learner.books import Books, Learnt, strike_key
 from learner.checkpoint import Position
 from schemas import Artifact, ClassTable, ModelRef, ModelVersion
-from tests.unit.learner.records import GIVEN, READ, TOPIC, make_label
+from tests.unit.learner.records import GIVEN, READ, TOPIC, make_label, make_sample
 
 LEARNED = datetime(2024, 5, 1, 13, 0, 0, 250000, tzinfo=UTC)
 
@@ -36,6 +36,32 @@ def test_a_group_is_of_the_oldest_labels_domain_and_waits_on() -> None:
         books.settle(label)
     assert [label.offset for label in books.group(9)] == [1, 4]
     assert Books(TOPIC, 1).group(3) == []
+
+
+def test_a_whole_group_waits_until_it_cannot_grow() -> None:
+    assert Books(TOPIC, 1).whole_group(3) == []
+    assert books_with("a", "a").whole_group(3) == []
+    assert [label.offset for label in books_with("a", "a", "a").whole_group(3)] == [0, 1, 2]
+    assert [label.offset for label in books_with("a", "a", "b").whole_group(3)] == [0, 1]
+    # Unlike a group made as time allows, it never takes a later label before an earlier one.
+    assert [label.offset for label in books_with("a", "b", "a").whole_group(3)] == [0]
+
+
+def test_what_was_struck_and_read_survives_a_restart() -> None:
+    books = books_with("a", "a", "a")
+    books.settle(books.pending["label-0"])
+    books.struck["0:7"] = None
+    books.divergences = 2
+    restored = after_a_restart(books)
+    assert list(restored.struck) == ["0:7"]
+    assert restored.divergences == 2
+    assert books.state()["read"] == {"0": 3}
+    assert restored.progress.positions() == {0: 1}
+
+
+def test_a_sample_is_struck_by_its_place_so_that_it_can_be_sent_again() -> None:
+    assert strike_key(make_sample(3, offset=17)) == "0:17"
+    assert strike_key(make_sample(3)) == "label-3"
 
 
 def test_a_label_is_known_while_it_waits_and_when_it_is_done() -> None:

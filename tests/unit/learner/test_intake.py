@@ -3,6 +3,7 @@ from prometheus_client import CollectorRegistry
 
 from learner.books import Books
 from learner.holdout import HoldoutRule, ValidationSet
+from learner.inspectors import Standings
 from learner.intake import Intake
 from learner.labels import Label, Prequential
 from learner.rollback import RollbackWatch
@@ -10,6 +11,7 @@ from learner.settings import HoldoutSettings
 from learner.telemetry import LearnerMetrics
 from memory.episodic import EpisodicMemory
 from schemas.errors import BadPayloadError, ServiceUnavailableError, WeldstreamError
+from schemas.inspectors import InspectorStanding, Standing
 from stream.crash_points import CrashPoints
 from stream.records import InRecord
 from tests.unit.learner.records import (
@@ -51,6 +53,7 @@ class Desk:
         self.memory = memory or make_memory(size=memory_bytes)
         self.validation = ValidationSet(make_memory(size=memory_bytes))
         self.prequential = Prequential(CLASSES)
+        self.standings = Standings()
         self.watch = RollbackWatch(window=1, margin=0.1)
         self.watch.serves(7, parent=6)
         self.registry = CollectorRegistry()
@@ -63,6 +66,8 @@ class Desk:
             refuse=self._refuse,
             prequential=self.prequential,
             watch=self.watch,
+            standings=self.standings,
+            guard=None,
             cursor={(TOPIC, 0): cursor},
             metrics=LearnerMetrics(self.registry),
             crash=CrashPoints(),
@@ -236,3 +241,50 @@ async def test_judgements_that_cannot_be_read_are_counted(unreadable: bool) -> N
     assert desk.count("unreadable_judgements_total") == (2 if unreadable else 0)
     assert desk.prequential.dice(7, "a") is None
     assert len(desk.books.pending) == 2
+
+
+def stand(desk: Desk, standing: Standing) -> None:
+    desk.standings.decide(
+        InspectorStanding(
+            inspector_id="mallory", standing=standing, reason="test", decided_by="person", decided_at=GIVEN
+        )
+    )
+
+
+async def test_a_label_of_a_quarantined_inspector_is_set_aside() -> None:
+    desk = Desk(make_label(0, inspector="mallory"), make_label(1, inspector="ann"))
+    stand(desk, Standing.QUARANTINED)
+    await desk.take(0, 1)
+    ((offset, error),) = desk.refused
+    assert (offset, error.reason) == (0, "inspector_quarantined")
+    assert list(desk.books.pending) == ["label-1"]
+    assert not desk.books.knows("label-0")
+
+
+async def test_a_label_of_a_revoked_inspector_is_passed_over() -> None:
+    desk = Desk(make_label(0, inspector="mallory"), make_label(1, inspector="ann"))
+    stand(desk, Standing.REVOKED)
+    await desk.take(0, 1)
+    assert not desk.refused
+    assert await desk.remembered() == 1
+    assert desk.settled_until == 1
+    assert desk.count("labels_total", outcome="revoked") == 1
+
+
+async def test_an_inspector_trusted_again_is_learned_from() -> None:
+    desk = Desk(make_label(0, inspector="mallory"))
+    stand(desk, Standing.QUARANTINED)
+    stand(desk, Standing.TRUSTED)
+    await desk.take(0)
+    assert list(desk.books.pending) == ["label-0"]
+
+
+async def test_a_struck_label_is_passed_over_but_not_the_same_label_sent_again() -> None:
+    desk = Desk(make_label(0), make_label(0, offset=1))
+    desk.books.struck["0:0"] = None
+    await desk.take(0)
+    assert not desk.books.pending
+    assert await desk.remembered() == 0
+    assert desk.settled_until == 1
+    await desk.take(1)
+    assert list(desk.books.pending) == ["label-0"]

@@ -9,7 +9,7 @@ from learner.labels import KnownLabels, LabelReader, Prequential, claim_checks
 from memory.artifacts import ArtifactStore
 from memory.files import AtomicFiles
 from schemas import ClassTable, Judgement, LabelledFrame, MediaType, ModelRef, Raster, RecordPosition
-from schemas.errors import ArtifactNotFoundError, BadMaskError, BadRecordError, MissingHeaderError
+from schemas.errors import ArtifactNotFoundError, BadMaskError, BadRecordError, MissingHeaderError, OversizeError
 from schemas.judgements import ChainLink
 from schemas.topics import LABELS
 from stream.codec import Fetch, FrameLimits, encode_event, encode_raster
@@ -132,12 +132,24 @@ def test_claim_checks_are_read_from_the_artifact_store(tmp_path: Path) -> None:
     inline = encode_raster(PIXELS).data or b""
     digest = hashlib.sha256(inline).hexdigest()
     check = Raster(media_type=MediaType.PNG, uri="artifact:x", sha256=digest)
-    fetch = claim_checks(AtomicFiles(str(tmp_path)))
+    fetch = claim_checks(AtomicFiles(str(tmp_path)), 1 << 20)
     with pytest.raises(ArtifactNotFoundError, match=f"artifact:x.*{digest}"):
         fetch("artifact:x", digest)
     ArtifactStore(str(tmp_path), cache_dir=tmp_path / "cache").put(inline)
     label, _ = make_reader(fetch).read(published(pixels=check), READ)
     np.testing.assert_array_equal(label.sample.pixels, PIXELS)
+    assert claim_checks(AtomicFiles(str(tmp_path)), len(inline))("artifact:x", digest) == inline
+    with pytest.raises(OversizeError, match=f"{len(inline)} bytes"):
+        claim_checks(AtomicFiles(str(tmp_path)), len(inline) - 1)("artifact:x", digest)
+
+
+def test_a_label_larger_than_the_limit_is_refused() -> None:
+    record = published()
+    size = len(record.value or b"")
+    reader = LabelReader(FrameLimits(), TABLE, None, max_label_bytes=size)
+    reader.read(record, READ)
+    with pytest.raises(OversizeError, match=f"{size} bytes"):
+        LabelReader(FrameLimits(), TABLE, None, max_label_bytes=size - 1).read(record, READ)
 
 
 def test_the_newest_ids_are_known() -> None:

@@ -9,6 +9,7 @@ from learner.rollback import RollbackWatch
 from learner.scores import FrameScores
 from memory.samples import Sample
 from stream.scoring import Confusion
+from tests.unit.learner.records import Record
 
 CLASSES = 3
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -26,7 +27,7 @@ def label(number: int, *, served_by: int | None = None, served: float | None = N
     blank = np.zeros((4, 4), np.uint8)
     sample = Sample(f"label-{number}", "domain", "weld", blank, blank)
     given = None if served is None else counts(served)
-    return Label(sample, 0, number, NOW, NOW, served_by, given)
+    return Label(sample, Record(offset=number), "inspector", NOW, NOW, served_by, given)
 
 
 class Scores(FrameScores):

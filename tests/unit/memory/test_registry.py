@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from memory.artifacts import ArtifactStore
-from memory.registry import ModelRegistry, RegistryError
+from memory.registry import FencedError, ModelRegistry, RegistryError
 from schemas.classes import ClassTable
 from schemas.errors import ArtifactNotFoundError, DigestMismatchError
 from schemas.events import Artifact, GateVerdict, ModelVersion, ReleaseKind
@@ -132,3 +132,86 @@ def test_the_cache_is_bounded(store: Callable[..., ArtifactStore], tmp_path: Pat
     artifacts = [kept.put(bytes([i]) * 100) for i in range(4)]
     paths = [kept.open_local(a) for a in artifacts]
     assert [p.exists() for p in paths] == [False, False, True, True]
+
+
+def test_a_fence_is_no_announcement_and_takes_a_number(uri: str) -> None:
+    registry = make(uri)
+    publish(registry)
+    assert registry.take_over("a") == 1
+    assert registry.serving() is None
+    first = registry.promote(1, ReleaseKind.INITIAL, epoch=1)
+    assert registry.take_over("b") == 2
+    assert registry.serving() == first
+    assert registry.releases() == (first,)
+    assert registry.epoch() == 2
+
+
+def test_a_learner_of_an_earlier_epoch_can_neither_release_nor_roll_back(uri: str) -> None:
+    registry = make(uri)
+    for _ in range(2):
+        publish(registry)
+    old = registry.take_over("old")
+    registry.promote(1, ReleaseKind.INITIAL, epoch=old)
+    last = registry.promote(2, ReleaseKind.RELEASE, epoch=old)
+    new = registry.take_over("new")
+    with pytest.raises(FencedError, match="epoch 2 has begun"):
+        registry.promote(1, ReleaseKind.RELEASE, epoch=old)
+    with pytest.raises(FencedError):
+        registry.roll_back("worse", epoch=old)
+    assert registry.serving() == last
+    assert registry.promote(1, ReleaseKind.RELEASE, epoch=new).sequence > last.sequence
+
+
+def test_a_person_is_not_fenced_off(uri: str) -> None:
+    registry = make(uri)
+    publish(registry)
+    registry.take_over("learner")
+    assert registry.promote(1, ReleaseKind.RELEASE).version.model.version == 1
+
+
+def test_a_fence_between_the_check_and_the_announcement_wins(uri: str) -> None:
+    """The learner sleeps after it has looked for fences, and wakes when another has taken over."""
+    other = make(uri)
+    slept = False
+
+    def clock() -> datetime:
+        nonlocal slept
+        if armed and not slept:
+            slept = True
+            other.take_over("new")
+        return NOON
+
+    armed = False
+    registry = ModelRegistry(uri, "weld", clock=clock)
+    publish(registry)
+    epoch = registry.take_over("old")
+    armed = True
+    with pytest.raises(FencedError):
+        registry.promote(1, ReleaseKind.INITIAL, epoch=epoch)
+    assert registry.serving() is None
+
+
+def test_of_many_that_take_over_at_once_each_has_an_epoch_of_its_own(uri: str) -> None:
+    epochs: list[int] = []
+    threads = [threading.Thread(target=lambda: epochs.append(make(uri).take_over("x"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(epochs) == list(range(1, 9))
+
+
+def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
+    registry = ModelRegistry(str(tmp_path), "weld")
+    publish(registry)
+    path = tmp_path / "models" / "weld" / "versions" / "00000001.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(RegistryError, match="is damaged"):
+        registry.get(1)
+
+
+def test_an_artifact_of_another_size_is_refused_unread(tmp_path: Path) -> None:
+    artifacts = ArtifactStore(str(tmp_path / "registry"), cache_dir=tmp_path / "cache")
+    stored = artifacts.put(b"weights")
+    with pytest.raises(DigestMismatchError, match="is stored as 7 bytes"):
+        artifacts.open_local(stored.model_copy(update={"size_bytes": 8}))

@@ -1,3 +1,6 @@
+import json
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,3 +51,37 @@ def test_a_mask_of_another_size_is_refused() -> None:
     sample = Sample("l", "d", "w", np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8))
     with pytest.raises(BadPayloadError, match="mask"):
         sample.to_bytes()
+
+
+HEADER = json.loads(GOOD[12 : 12 + int.from_bytes(GOOD[4:8], "little")])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"arrays": []},
+        {"arrays": [["pixels", "uint8", [2, 2]]]},
+        {"arrays": [["pixels", "uint8", [2, 2]], ["mask", "uint8", [2, 1]]]},
+        {"arrays": [["pixels", "uint8", [4]], ["mask", "uint8", [4]]]},
+        {"arrays": [["pixels", "uint8", [2, -2]], ["mask", "uint8", [2, 2]]]},
+        {"arrays": [["pixels", "uint8", [2**40, 2**40]], ["mask", "uint8", [2, 2]]]},
+        {"arrays": [["pixels", "object", [2, 2]], ["mask", "uint8", [2, 2]]]},
+        {"arrays": [["pixels", "uint8", [2, 2]], ["mask", "uint8", [2, 2]], ["+x", "float32", [0, 2**63]]]},
+        {"arrays": [["pixels", "uint8", [2, 2]], ["pixels", "uint8", [2, 2]]]},
+        {"source": {"topic": "t"}},
+        {"weld_id": None},
+    ],
+)
+def test_a_header_that_was_made_to_fit_its_checksum(changes: dict[str, object]) -> None:
+    header = json.dumps(HEADER | changes).encode()
+    rest = header + bytes(8)
+    stored = b"WSS1" + len(header).to_bytes(4, "little") + zlib.crc32(rest).to_bytes(4, "little") + rest
+    with pytest.raises(BadPayloadError, match="stored sample"):
+        Sample.from_bytes(stored)
+
+
+def test_json_in_json_in_json_is_refused() -> None:
+    rest = b"[" * 100_000
+    stored = b"WSS1" + len(rest).to_bytes(4, "little") + zlib.crc32(rest).to_bytes(4, "little") + rest
+    with pytest.raises(BadPayloadError, match="header"):
+        Sample.from_bytes(stored)

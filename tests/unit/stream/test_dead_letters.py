@@ -85,6 +85,7 @@ def test_requeued_records_count_how_often() -> None:
     assert twice.headers == (("a", b"1"), (REQUEUES, b"2"))
     assert requeues(twice.headers) == 2
     assert requeues(((REQUEUES, b"many"),)) == 0
+    assert requeues(((REQUEUES, b"9" * 5000),)) == 0
 
 
 def test_an_empty_record_cannot_be_requeued() -> None:

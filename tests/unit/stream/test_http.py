@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 from prometheus_client import CollectorRegistry
 
 from inference.metrics import InferenceMetrics
@@ -36,3 +37,15 @@ async def test_health_readiness_and_metrics() -> None:
         assert shown.headers["content-type"].startswith("text/plain")
         assert (await http.get("/else")).status_code == 404
         assert (await http.post("/healthz")).status_code == 405
+
+
+async def test_a_server_that_is_cancelled_gives_its_port_back() -> None:
+    server = HttpServer(make_app(CollectorRegistry(), lambda: None), HttpSettings(port=0))
+    port = int(server.url.rsplit(":", 1)[1])
+    running = asyncio.create_task(server.run())
+    async with asyncio.timeout(10), httpx.AsyncClient(base_url=server.url) as client:
+        assert (await client.get("/healthz")).status_code == 200
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)

@@ -1,11 +1,12 @@
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import DriftAlarm, LabelledFrame
-from schemas.errors import BadPayloadError, BadRecordError, MissingHeaderError, UnknownTypeError
+from schemas.errors import BadPayloadError, BadRecordError, MissingHeaderError, OversizeError, UnknownTypeError
 from schemas.topics import ALERTS, DRIFT_ALARMS, LABELS
 from stream.codec import decode_event, encode_event
 from tests.unit.stream.samples import TIME, Record, arrived
@@ -44,6 +45,21 @@ def test_faults_are_named() -> None:
     record = Record(value=ALARM.model_dump_json().replace("0.5", '"high"').encode(), headers=published().headers)
     with pytest.raises(BadPayloadError, match=r"value: .*number"):
         decode_event(record, DRIFT_ALARMS, DriftAlarm)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", '"nan"'])
+def test_what_json_cannot_write_is_not_read(number: str) -> None:
+    # It would be written as null, which nobody could read again.
+    record = Record(value=ALARM.model_dump_json().replace("0.5", number).encode(), headers=published().headers)
+    with pytest.raises(BadPayloadError, match="finite"):
+        decode_event(record, DRIFT_ALARMS, DriftAlarm)
+
+
+def test_a_payload_larger_than_its_topic_allows() -> None:
+    value = ALARM.model_dump_json().encode()
+    assert decode_event(replace(published(), value=value), DRIFT_ALARMS, DriftAlarm, max_bytes=len(value)) == ALARM
+    with pytest.raises(OversizeError):
+        decode_event(replace(published(), value=value), DRIFT_ALARMS, DriftAlarm, max_bytes=len(value) - 1)
 
 
 def test_json_says_so() -> None:

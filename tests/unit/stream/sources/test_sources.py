@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.errors import BadMaskError, BadPayloadError, NonFiniteError
+from schemas.errors import BadMaskError, BadPayloadError, NonFiniteError, OversizeError
 from stream.sources import Acquisition, ImageFolder, RawArray, Source, TiffStack, map_mask, open_source, threshold_mask
 from tests.contracts.source import ACQUISITION, SourceContract
 from tests.unit.stream.samples import speckle
@@ -124,6 +124,19 @@ def test_a_broken_jpeg_is_named(tmp_path: Path) -> None:
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=tmp_path.name):
         ImageFolder(tmp_path, ACQUISITION)
+
+
+@pytest.mark.parametrize(("shape", "offset"), [((0, 4), 0), ((3, -4), 0), ((3, 4), -8)])
+def test_raw_frames_have_pixels(tmp_path: Path, shape: tuple[int, int], offset: int) -> None:
+    (tmp_path / "a.bins").write_bytes(bytes(24))
+    with pytest.raises(BadPayloadError, match=r"a\.bins"):
+        RawArray(tmp_path / "a.bins", ACQUISITION, dtype="uint8", shape=shape, offset_bytes=offset)
+
+
+def test_raw_frames_are_limited(tmp_path: Path) -> None:
+    (tmp_path / "a.bins").write_bytes(bytes(24))
+    with pytest.raises(OversizeError, match=r"a\.bins"):
+        RawArray(tmp_path / "a.bins", ACQUISITION, dtype="uint8", shape=(8192, 8193))
 
 
 def test_sources_are_opened_by_path(tmp_path: Path) -> None:

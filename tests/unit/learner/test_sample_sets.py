@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.golden import GoldenSet, pack, unpack
+from learner.sample_sets import GOLDEN, SampleSet, pack, unpack
 from memory.artifacts import ArtifactStore
 from memory.samples import Sample
 from schemas.errors import BadPayloadError, DigestMismatchError
@@ -25,9 +25,9 @@ def stored(samples: list[Sample]) -> list[bytes]:
     return [sample.to_bytes() for sample in samples]
 
 
-def make_set(root: Path, model_name: str = "weld") -> GoldenSet:
+def make_set(root: Path, model_name: str = "weld") -> SampleSet:
     artifacts = ArtifactStore(str(root / "registry"), cache_dir=root / "cache")
-    return GoldenSet(str(root / "registry"), {}, model_name, artifacts)
+    return SampleSet(str(root / "registry"), {}, model_name, GOLDEN, artifacts)
 
 
 def test_samples_come_back_as_they_were_and_in_order() -> None:

@@ -1,4 +1,4 @@
-"""The golden set: held-out labels of the first training, fixed for the life of a model line."""
+"""Samples that are fixed for the life of a model line: the golden set, and what a first model was made of."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,18 @@ from memory.samples import Sample
 from schemas.errors import BadPayloadError
 from schemas.events import Artifact
 
+GOLDEN = "golden"
+"""Held-out labels on which every candidate is judged."""
+
+FIRST_TRAINING = "first-training"
+FIRST_HELD_OUT = "first-held-out"
+"""What a model made before any label streamed was trained on, and what was kept from it."""
+
 _LENGTH = struct.Struct("<Q")
 
 
-class GoldenSet:
-    """Stores the set once, as an artifact with a pointer beside the versions. Blocking.
+class SampleSet:
+    """Stores a set once, as an artifact with a pointer beside the versions. Blocking.
 
     Parameters
     ----------
@@ -22,13 +29,17 @@ class GoldenSet:
         Of the registry.
     model_name : str
         The model line.
+    kind : str
+        Which set.
     artifacts : ArtifactStore
         Holds the samples.
     """
 
-    def __init__(self, uri: str, options: Mapping[str, Any], model_name: str, artifacts: ArtifactStore) -> None:
+    def __init__(
+        self, uri: str, options: Mapping[str, Any], model_name: str, kind: str, artifacts: ArtifactStore
+    ) -> None:
         self._files = AtomicFiles(uri, options)
-        self._pointer = f"models/{model_name}/golden.json"
+        self._pointer = f"models/{model_name}/{kind}.json"
         self._artifacts = artifacts
 
     def keep(self, samples: Sequence[Sample]) -> bool:
@@ -37,7 +48,7 @@ class GoldenSet:
         return self._files.create(self._pointer, artifact.model_dump_json().encode())
 
     def load(self) -> list[Sample]:
-        """Return the set, empty before the first model."""
+        """Return the set, empty where none was stored."""
         pointer = self._files.read(self._pointer)
         if pointer is None:
             return []
@@ -61,7 +72,7 @@ def unpack(data: bytes) -> list[Sample]:
     samples, at = [], 0
     while at < len(data):
         if len(data) < at + _LENGTH.size:
-            raise BadPayloadError("the golden set is truncated")
+            raise BadPayloadError("the sample set is truncated")
         (length,) = _LENGTH.unpack_from(data, at)
         at += _LENGTH.size
         samples.append(Sample.from_bytes(data[at : at + length]))
