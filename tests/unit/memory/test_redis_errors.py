@@ -12,7 +12,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from memory.stores.base import MemoryFullError
+from memory.stores.base import MemoryExhaustedError
 from memory.stores.redis import _answering, open_redis
 from schemas.errors import AccessRefusedError, ServiceUnavailableError
 from schemas.settings import RedisSettings
@@ -26,8 +26,8 @@ IN_A_SCRIPT = "The user executing the script can't run this command or subcomman
         (AuthenticationError("WRONGPASS"), AccessRefusedError),
         (NoPermissionError("this user has no permissions to run the 'keys' command"), AccessRefusedError),
         (ResponseError(IN_A_SCRIPT), AccessRefusedError),
-        (OutOfMemoryError("command not allowed"), MemoryFullError),
-        (ResponseError("OOM command not allowed script: f00"), MemoryFullError),
+        (OutOfMemoryError("command not allowed"), MemoryExhaustedError),
+        (ResponseError("OOM command not allowed script: f00"), MemoryExhaustedError),
         (RedisConnectionError("Error 111"), ServiceUnavailableError),
         (OSError("gone"), ServiceUnavailableError),
         (RedisError("anything else"), ServiceUnavailableError),
