@@ -3,6 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
+from inference.recall_settings import RecallerSettings
 from inference.settings import InferenceSettings
 from learner.settings import LearnerSettings
 from schemas.settings import KafkaSettings
@@ -10,6 +11,7 @@ from schemas.topics import DRIFT_ALARMS, FRAMES, JUDGEMENTS, TOPICS
 from stream.acls import (
     INFERENCE,
     LEARNER,
+    RECALLER,
     ROLES,
     Operation,
     Pattern,
@@ -29,6 +31,7 @@ KAFKA = KafkaSettings(topic_prefix="p.")
 def test_groups_are_the_defaults_of_the_services() -> None:
     assert InferenceSettings().serving.group_id == INFERENCE.group
     assert LearnerSettings().intake.group_id == LEARNER.group
+    assert RecallerSettings().recall.group_id == RECALLER.group
 
 
 def test_every_topic_is_written_by_somebody() -> None:
