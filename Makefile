@@ -13,7 +13,7 @@ STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/p
 BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
 remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
 
-.PHONY: help setup demo up test test-faults soak fuzz check audit sbom fix docs bench lock clean
+.PHONY: help setup demo up test test-faults soak fuzz check audit sbom fix docs bench bench-load bench-peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -82,6 +82,20 @@ docs: setup ## Write the generated documents and the table of settings
 bench: setup ## Measure the figures; ends non-zero where a bar is missed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-load: setup ## Overload, a thousand swaps, two processes, sizes on paper: about half an hour
+	@$(BIN)/python -m benchmarks.load $(ARGS)
+
+# Peers have environments of their own: they share no dependency with us, and little with each other.
+PEERS := .venv-peers
+$(PEERS)/%/ready: benchmarks/peers/requirements/%.txt
+	@echo "Installing $* into $(@D), once"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bench-peers: setup $(PEERS)/mlserver/ready $(PEERS)/ray/ready ## Measure the same against MLServer and Ray Serve
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
+
 # Where packages come from is the machine's business: no index is named in the files.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command "make lock" pyproject.toml
@@ -89,7 +103,11 @@ lock: setup ## Pin the newest allowed versions of all dependencies
 	@$(LOCK) --upgrade --extra dev -o requirements/dev.txt
 	@$(LOCK) -c requirements/dev.txt --extra learner -o requirements/learner.txt
 	@$(LOCK) -c requirements/dev.txt -o requirements/core.txt
+	@for peer in mlserver ray; do \
+	  cat benchmarks/peers/requirements/$$peer.in <(grep -o '^onnxruntime==[^ ]*' requirements/dev.txt) \
+	    | $(subst pyproject.toml,-,$(LOCK)) --upgrade -o benchmarks/peers/requirements/$$peer.txt; \
+	done
 
 clean: ## Remove the environment, the caches and what the demo wrote
-	@rm -rf $(VENV) .weldstream demo-report.html demo-report.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(PEERS) .weldstream demo-report.html demo-report.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,10 +14,11 @@ from memory.key_files import read_signer
 from memory.registry import ModelRegistry
 from schemas import Judgement, ModelReleased, ReleaseKind
 from schemas.settings import KafkaSettings
-from schemas.topics import FRAMES, JUDGEMENTS, MODEL_RELEASES
+from schemas.topics import FRAMES, JUDGEMENTS, MODEL_RELEASES, Topic
 from stream.broker import make_consumer, make_producer, send
 from stream.codec import decode_event, encode_event, encode_frame
 from stream.local import LocalStack
+from stream.records import InRecord
 from stream.simulator import DOMAINS, simulate_weld
 from stream.sources import SourceFrame
 
@@ -40,6 +41,11 @@ class Answers:
 
     judgements: list[Judgement] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, record: InRecord) -> None:
+        """Add a judgement."""
+        self.judgements.append(decode_event(record, JUDGEMENTS, Judgement))
+        self.arrived.set()
 
     async def until(self, count: int, patience_seconds: float = 60.0) -> None:
         """Wait for a number of judgements in all.
@@ -107,29 +113,44 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def connected(stack: LocalStack, registry: ModelRegistry) -> AsyncIterator[Rig]:
-    """Connect to a stack and collect judgements while the block runs."""
+async def connected(
+    stack: LocalStack,
+    registry: ModelRegistry,
+    topics: Sequence[Topic] = (JUDGEMENTS,),
+    take: Callable[[InRecord], None] | None = None,
+) -> AsyncIterator[Rig]:
+    """Connect to a stack and read topics while the block runs; judgements are collected unless another takes them."""
     kafka = stack.kafka_settings
     answers = Answers()
     producer: Any = make_producer(kafka)
-    consumer: Any = make_consumer(kafka, [JUDGEMENTS], None)
     await producer.start()
-    await consumer.start()
-    collecting = asyncio.create_task(_collect(consumer, answers))
     try:
-        yield Rig(stack, kafka, registry, producer, answers)
+        async with _reading(kafka, topics, take or answers.take):
+            yield Rig(stack, kafka, registry, producer, answers)
+    finally:
+        await producer.stop()
+
+
+@contextlib.asynccontextmanager
+async def _reading(
+    kafka: KafkaSettings, topics: Sequence[Topic], take: Callable[[InRecord], None]
+) -> AsyncIterator[None]:
+    """Read topics from their beginning while the block runs, and hand each record over."""
+    consumer: Any = make_consumer(kafka, topics, None)
+    await consumer.start()
+    collecting = asyncio.create_task(_collect(consumer, take))
+    try:
+        yield
     finally:
         collecting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await collecting
         await consumer.stop()
-        await producer.stop()
 
 
-async def _collect(consumer: AIOKafkaConsumer, answers: Answers) -> None:
+async def _collect(consumer: AIOKafkaConsumer, take: Callable[[InRecord], None]) -> None:
     async for record in consumer:
-        answers.judgements.append(decode_event(record, JUDGEMENTS, Judgement))
-        answers.arrived.set()
+        take(record)
 
 
 def now() -> datetime:

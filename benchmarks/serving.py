@@ -52,19 +52,26 @@ def networks(count: int) -> list[Segmenter]:
         if s.mask is not None
     ]
     trainer.pretrain(samples, TRAINING_STEPS)
+    return variants(trainer.model, count)
+
+
+def variants(network: Segmenter, count: int) -> list[Segmenter]:
+    """Return copies of a network whose weights differ a little."""
     generator = torch.Generator().manual_seed(0)
     found = []
     for _ in range(count):
-        network = copy.deepcopy(trainer.model)
+        variant = copy.deepcopy(network)
         with torch.no_grad():
-            for weights in network.parameters():
+            for weights in variant.parameters():
                 weights.mul_(1 + DIFFERENCE * torch.randn(weights.shape, generator=generator))
-        found.append(network)
+        found.append(variant)
     return found
 
 
-def publish_versions(registry: ModelRegistry, artifacts: ArtifactStore, count: int) -> list[ModelVersion]:
-    """Publish versions of the default network that differ in their weights."""
+def publish_versions(
+    registry: ModelRegistry, artifacts: ArtifactStore, versions: Sequence[Segmenter]
+) -> list[ModelVersion]:
+    """Publish networks of the default architecture as versions."""
     config, classes = ModelConfig(), ClassTable()
     graph = artifacts.put(export_graph(config, len(classes)))
     return [
@@ -82,7 +89,7 @@ def publish_versions(registry: ModelRegistry, artifacts: ArtifactStore, count: i
             gate=None,
             created_at=now(),
         )
-        for network in networks(count)
+        for network in versions
     ]
 
 
@@ -93,7 +100,8 @@ async def measure() -> list[Figure]:
         registry = open_registry(stack.registry_settings, publishes=True)
         with tempfile.TemporaryDirectory() as cache:
             artifacts = ArtifactStore(stack.registry_settings.uri, cache_dir=Path(cache))
-            versions = await asyncio.to_thread(publish_versions, registry, artifacts, VERSIONS)
+            trained = await asyncio.to_thread(networks, VERSIONS)
+            versions = publish_versions(registry, artifacts, trained)
             async with connected(stack, registry) as rig:
                 await rig.release(versions[0].model.version)
                 idle = {"WELDSTREAM_SERVING__WELD_IDLE_SECONDS": str(WELD_IDLE_SECONDS)}

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import random
 import signal
@@ -10,8 +9,7 @@ import sys
 from datetime import UTC, datetime
 
 from inference.settings import InferenceSettings
-
-_QUIET = ("aiokafka", "kafka", "faststream", "uvicorn.access")
+from stream.logs import configure_logging
 
 
 def main() -> None:
@@ -22,13 +20,12 @@ def main() -> None:
         os.environ.setdefault(name, "1")
     # A model run that ends waits this long for the interpreter; the default of 5 ms is a sixth of a run.
     sys.setswitchinterval(0.0005)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    settings = InferenceSettings()
+    configure_logging(settings.log_level)
     from inference.slot import limit_arenas
 
     limit_arenas()
-    asyncio.run(_run(InferenceSettings()))
+    asyncio.run(_run(settings))
 
 
 async def _run(settings: InferenceSettings) -> None:

@@ -109,12 +109,13 @@ async def _recall(
     from inference.recall import Recaller
     from inference.recall_log import RecallLog
     from inference.recall_plan import NothingJudgedError
+    from stream.acls import OPERATOR, topics_to_ensure
     from stream.topics import ensure_topics
 
     recaller = Recaller(settings.kafka, Versions.of(settings.registry, cache), _now)
     if request_review:
-        await ensure_topics(settings.kafka)
-        async with RecallLog(settings.kafka, plan.recall_id, _now, requests=True) as log:
+        await ensure_topics(settings.kafka, topics_to_ensure(OPERATOR, settings.kafka))
+        async with RecallLog(settings.kafka, OPERATOR.group, plan.recall_id, _now, requests=True) as log:
             known = await log.read(plan.recall_id)
             report = await recaller.run(plan, limits, known=known, publish=log.publish, progress=progress)
     else:

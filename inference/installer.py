@@ -68,6 +68,12 @@ class ModelInstaller:
         self._slot = slot
         self._classes = classes
         self._metrics = metrics
+        self._installing = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is being built, swapped in, or freed."""
+        return self._installing > 0 or self._slot.retiring
 
     async def install(self, version: ModelVersion, announced_at: datetime | None = None) -> None:
         """Let a version serve the welds that begin from now on.
@@ -77,6 +83,13 @@ class ModelInstaller:
         WeldstreamError
             If any step before the swap fails; ``retriable`` says whether to try again.
         """
+        self._installing += 1
+        try:
+            await self._install(version, announced_at)
+        finally:
+            self._installing -= 1
+
+    async def _install(self, version: ModelVersion, announced_at: datetime | None) -> None:
         self._check(version)
         number = version.model.version
         if not self._slot.swap_to_live(version.model, announced_at):

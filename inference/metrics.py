@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
+_STALL_BUCKETS = (0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
 _PREFIX = "weldstream_inference_"
 
 
@@ -47,5 +48,12 @@ class InferenceMetrics:
         self.dead_letters = counter("dead_letters_total", "Records that could not be processed, by reason.", "reason")
         self.retries = counter("retries_total", "Attempts repeated because a service did not answer, by step.", "step")
         self.lag = gauge("lag_records", "Frames published and not yet fetched.")
+        self.loop_stall = Histogram(
+            _PREFIX + "loop_stall_seconds",
+            "Longest delay of the event loop in each quarter of a second, while a model is swapped and otherwise.",
+            ("during",),
+            buckets=_STALL_BUCKETS,
+            registry=registry,
+        )
         self.in_flight = gauge("in_flight_frames", "Frames between fetching and commit.")
         self.ready = gauge("ready", "1 if frames are judged, else 0.")

@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -34,16 +33,21 @@ from memory.artifacts import ArtifactStore
 from memory.key_files import verifier_of
 from memory.registry import ModelRegistry
 from schemas.errors import WeldstreamError
-from schemas.topics import FRAMES, JUDGEMENTS, TOPICS, WELD_PASSES, WELD_STATES
+from schemas.topics import FRAMES, MIB
+from stream.acls import inference_role, topics_to_ensure
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import FrameLimits
 from stream.crash_points import CrashPoints
 from stream.http import HttpServer, make_app
+from stream.loop_probe import LoopProbe
 from stream.records import InRecord
 from stream.topics import ensure_topics
 
 _log = logging.getLogger(__name__)
+
+FETCH_BYTES = MIB
+"""Of a partition's frames at a time: with a backlog it is what lies in memory, and what the others wait for."""
 
 
 class DrainTimeoutError(WeldstreamError):
@@ -139,6 +143,7 @@ class InferenceNode:
                 tasks.create_task(self._drain_when_stopped(pipeline)),
                 tasks.create_task(self._serve_models(producer, installer, registry)),
                 tasks.create_task(self._end_welds()),
+                tasks.create_task(self._probe(installer).run()),
             ]
             try:
                 await pipeline.run()
@@ -148,10 +153,9 @@ class InferenceNode:
                 await asyncio.gather(*background, return_exceptions=True)
 
     async def _connect(self, producer: AIOKafkaProducer) -> None:
-        kafka, suffix = self._settings.kafka, self._settings.serving.output_suffix
-        ours = (JUDGEMENTS, WELD_STATES, WELD_PASSES)
-        own = [replace(topic, name=topic.name + suffix) for topic in ours if suffix]
-        await PATIENT.run(lambda: ensure_topics(kafka, (*TOPICS, *own)), rng=self._rng, on_retry=_report)
+        kafka, serving = self._settings.kafka, self._settings.serving
+        topics = topics_to_ensure(inference_role(group=serving.group, suffix=serving.output_suffix), kafka)
+        await PATIENT.run(lambda: ensure_topics(kafka, topics), rng=self._rng, on_retry=_report)
         await PATIENT.run(producer.start, rng=self._rng, on_retry=_report)
 
     async def _unless_stopped(self, work: Awaitable[None]) -> bool:
@@ -203,6 +207,14 @@ class InferenceNode:
         registry = ModelRegistry(settings.uri, settings.model_name, settings.options, verifier=self._verifier)
         return installer, registry
 
+    def _probe(self, installer: ModelInstaller) -> LoopProbe:
+        stalls = {busy: self.metrics.loop_stall.labels(name) for busy, name in ((True, "swap"), (False, "serving"))}
+        return LoopProbe(
+            lambda seconds, busy: stalls[busy].observe(seconds),
+            lambda: installer.busy,
+            interval_seconds=self._settings.serving.loop_probe_seconds,
+        )
+
     def _versions_needed(self) -> set[int]:
         if self._settings.serving.swap == "immediate":
             return set()
@@ -230,7 +242,12 @@ class InferenceNode:
         compute: ThreadPoolExecutor,
     ) -> FramePipeline:
         settings, group = self._settings, self._settings.serving.group
-        consumer: Consumer = make_consumer(settings.kafka, group_id=group, client_id="weldstream-inference")
+        consumer: Consumer = make_consumer(
+            settings.kafka,
+            group_id=group,
+            client_id="weldstream-inference",
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
         ownership = self._ownership = Ownership(
             settings.kafka,
             group,

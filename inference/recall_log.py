@@ -44,17 +44,21 @@ class RecallLog:
     ----------
     kafka : KafkaSettings
         Where.
-    name : str
-        Transactional id.
+    group : str
+        Whose name the transactional id begins with, as its right in Kafka does.
+    task : str
+        What the id ends with: of two with one id, the later fences the earlier.
     clock : callable
         Returns the time, with a time zone.
     requests : bool
         Whether review requests are raised.
     """
 
-    def __init__(self, kafka: KafkaSettings, name: str, clock: Callable[[], datetime], *, requests: bool) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, group: str, task: str, clock: Callable[[], datetime], *, requests: bool
+    ) -> None:
         self._kafka = kafka
-        self._name = name
+        self._name = f"{group}.{task}"
         self._clock = clock
         self._requests = requests
         self._producer: Any = None

@@ -1,15 +1,13 @@
 """``python -m inference.recaller``: after a roll-back, judges again what the versions taken back had judged."""
 
 import asyncio
-import logging
 import os
 import random
 import signal
 from datetime import UTC, datetime
 
 from inference.recall_settings import RecallerSettings
-
-_QUIET = ("aiokafka", "kafka", "faststream", "uvicorn.access")
+from stream.logs import configure_logging
 
 
 def main() -> None:
@@ -19,9 +17,7 @@ def main() -> None:
     os.nice(settings.recall.niceness)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    configure_logging(settings.log_level)
     asyncio.run(_run(settings))
 
 

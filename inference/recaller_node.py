@@ -21,6 +21,7 @@ from inference.rollbacks import Rollbacks
 from inference.sink import PATIENT
 from schemas.errors import WeldstreamError
 from schemas.topics import MODEL_RELEASES
+from stream.acls import RECALLER, topics_to_ensure
 from stream.broker import make_consumer
 from stream.clients import Consumer
 from stream.crash_points import CrashPoints
@@ -95,7 +96,7 @@ class RecallerNode:
 
     async def _follow(self) -> None:
         kafka, group = self._settings.kafka, self._settings.recall.group_id
-        await PATIENT.run(lambda: ensure_topics(kafka), rng=self._rng)
+        await PATIENT.run(lambda: ensure_topics(kafka, topics_to_ensure(RECALLER, kafka)), rng=self._rng)
         consumer: Consumer = make_consumer(kafka, (MODEL_RELEASES,), group, client_id="weldstream-recaller")
         work: asyncio.Task[None] | None = None
         try:
@@ -129,7 +130,9 @@ class RecallerNode:
             )
             while True:
                 try:
-                    async with RecallLog(kafka, recall.group_id, self._clock, requests=recall.request_review) as log:
+                    async with RecallLog(
+                        kafka, recall.group_id, "roll-backs", self._clock, requests=recall.request_review
+                    ) as log:
                         await self._catch_up(consumer, rollbacks, log)
                 except (KafkaError, WeldstreamError) as error:
                     reason = error.reason if isinstance(error, WeldstreamError) else "kafka"

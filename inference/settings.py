@@ -42,6 +42,9 @@ class ServingSettings(Section):
     )
     max_in_flight: Annotated[int, Field(ge=1)] = Field(32, description="Most frames between fetching and commit.")
     drain_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="Longest wait for frames when stopping.")
+    loop_probe_seconds: Annotated[float, Field(gt=0)] = Field(
+        0.02, description="How often the event loop is asked whether it turns, for the metric of its stalls."
+    )
     max_frame_bytes: Annotated[int, Field(ge=1)] = Field(
         2 * 1024 * 1024,
         description="Largest payload of a frame; a review request carries it as base64 within its topic's limit.",

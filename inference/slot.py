@@ -91,6 +91,11 @@ class SessionSlot:
         """Whether another session may be built."""
         return len(self._live) < self._limit
 
+    @property
+    def retiring(self) -> bool:
+        """Whether the memory of a session is being given back."""
+        return bool(self._retiring)
+
     async def filled(self) -> None:
         """Wait until there is a model."""
         await self._filled.wait()

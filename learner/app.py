@@ -2,14 +2,13 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import random
 import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-_QUIET = ("aiokafka", "kafka", "faststream", "uvicorn.access")
+from stream.logs import configure_logging
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,9 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Read when numpy and torch are imported, hence before the parts are: torch's own threads are a setting.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR)
     asyncio.run(_run(rebuild=options.rebuild_memory))
 
 
@@ -36,10 +32,12 @@ async def _run(*, rebuild: bool) -> None:
     from learner.node import LearnerNode
     from learner.settings import LearnerSettings
 
+    settings = LearnerSettings()
+    configure_logging(settings.log_level)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    node = LearnerNode(LearnerSettings(), registry, random.Random(), lambda: datetime.now(UTC))  # noqa: S311 - jitter only
+    node = LearnerNode(settings, registry, random.Random(), lambda: datetime.now(UTC))  # noqa: S311 - jitter only
     if rebuild:
         await node.rebuild()
         return

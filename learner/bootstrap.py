@@ -31,6 +31,7 @@ from memory.files import written_aside
 from memory.registry import open_registry
 from memory.samples import Sample
 from schemas.events import ModelReleased
+from stream.acls import LEARNER, topics_to_ensure
 from stream.broker import make_producer, send_and_wait
 from stream.preprocessing import VERSION
 from stream.retry import RetryPolicy
@@ -186,7 +187,7 @@ async def publish_first_model(
             gate=None,
             watch=Stopwatch(),
         )
-    await ensure_topics(settings.kafka)
+    await ensure_topics(settings.kafka, topics_to_ensure(LEARNER, settings.kafka))
     producer: Any = make_producer(settings.kafka, client_id="weldstream-bootstrap")
     try:
         await RetryPolicy().run(producer.start, rng=random.Random())  # noqa: S311 - jitter only

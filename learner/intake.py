@@ -11,7 +11,7 @@ from learner.rollback import RollbackWatch
 from learner.telemetry import LearnerMetrics
 from memory.samples import Sample
 from memory.stores.base import Admission
-from schemas.errors import WeldstreamError
+from schemas.errors import AccessRefusedError, WeldstreamError
 from schemas.inspectors import Standing
 from stream.crash_points import CrashPoints
 from stream.records import InRecord
@@ -92,6 +92,8 @@ class Intake:
                 self._books.progress.settle(record.partition, record.offset)
                 return
             await self._file(record, label)
+        except AccessRefusedError:
+            raise  # not the label's fault
         except WeldstreamError as error:
             await self._refuse(record, error)
             self._metrics.labels.labels("dead_letter").inc()

@@ -15,6 +15,11 @@ _RENEWALS = 3
 """Renewals within the time after which the lock lapses."""
 
 
+def leader_key(prefix: str) -> str:
+    """Return the lock's key, beside those of the memory: the same right in Redis covers both."""
+    return f"{{{prefix}leader}}"
+
+
 class LeadershipLostError(WeldstreamError):
     """The lock lapsed, so another learner may lead."""
 

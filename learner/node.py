@@ -14,14 +14,13 @@ from uuid import uuid4
 import numpy as np
 from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 
 from learner.assembly import Outside, Storage, assemble, make_reader
 from learner.beginning import find_revoked
 from learner.books import Books
 from learner.holdout import HoldoutRule
 from learner.inspectors import Standings
-from learner.leadership import Leadership, LeadershipLostError
+from learner.leadership import Leadership, LeadershipLostError, leader_key
 from learner.patience import Patient
 from learner.rebuild import rebuild_memory
 from learner.releaser import SOURCE, announcement
@@ -32,10 +31,12 @@ from learner.telemetry import LearnerMetrics
 from learner.term import LabelSource, Term
 from memory.files import written_aside
 from memory.registry import FencedError, open_registry
+from memory.stores.redis import open_redis
 from schemas.errors import BadRecordError, WeldstreamError
 from schemas.events import ModelReleased
 from schemas.inspectors import InspectorStanding
 from schemas.topics import INSPECTORS, LABELS
+from stream.acls import LEARNER, topics_to_ensure
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
 from stream.codec import encode_event
@@ -152,10 +153,10 @@ class LearnerNode:
             producer = await self._until_stopped(self._connect(resources))
             if producer is None:
                 return
-            client: Redis = Redis.from_url(self._settings.redis.url.get_secret_value())
+            client = open_redis(self._settings.redis)
             resources.push_async_callback(client.aclose)
             leadership = Leadership(
-                client, f"{self._settings.redis.key_prefix}leader", self._settings.leadership.seconds
+                client, leader_key(self._settings.redis.key_prefix), self._settings.leadership.seconds
             )
             while not self._stopping.is_set():
                 self._missing = "another learner leads"
@@ -277,7 +278,7 @@ class LearnerNode:
         kafka = self._settings.kafka
         producer = make_producer(kafka, client_id="weldstream-learner")
         resources.push_async_callback(producer.stop)
-        await self._patiently("kafka", lambda: ensure_topics(kafka))
+        await self._patiently("kafka", lambda: ensure_topics(kafka, topics_to_ensure(LEARNER, kafka)))
         await self._patiently("kafka", producer.start)
         return producer
 

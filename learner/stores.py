@@ -4,13 +4,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import numpy as np
-from redis.asyncio import Redis
 
 from learner.patience import Patience, PatientStore
 from learner.settings import LearnerSettings
 from memory.episodic import EpisodicMemory
 from memory.stores.base import Capacity, SampleStore
-from memory.stores.redis import RedisStore
+from memory.stores.redis import RedisStore, open_redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ async def open_memories(
     settings: LearnerSettings, resources: AsyncExitStack, rng: np.random.Generator, patiently: Patience | None = None
 ) -> Memories:
     """Open both on one client, which the resources close; with patience, whatever is asked of them waits for Redis."""
-    client: Redis = Redis.from_url(settings.redis.url.get_secret_value())
+    client = open_redis(settings.redis)
     resources.push_async_callback(client.aclose)
     bounds, prefix = settings.memory, settings.redis.key_prefix
 

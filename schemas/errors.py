@@ -103,3 +103,9 @@ class PrerequisiteError(WeldstreamError):
     """Something the local stack needs is not installed; the message names the command that installs it."""
 
     reason: ClassVar[str] = "prerequisite_missing"
+
+
+class AccessRefusedError(WeldstreamError):
+    """A service refuses our user or password, or shows a certificate that is not trusted: a person must act."""
+
+    reason: ClassVar[str] = "access_refused"

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from schemas.secret_files import SECRETS_DIR, SecretFiles, chosen_folder
 from schemas.topics import Topic
 
 ENV_PREFIX = "WELDSTREAM_"
@@ -15,13 +16,21 @@ ENV_PREFIX = "WELDSTREAM_"
 class Section(BaseModel):
     """Base of every nested group of settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What was given is not repeated in errors: a section may hold a password.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ProcessSettings(BaseSettings):
     """Base of the one settings class that each process builds in its ``main``.
 
-    Read from variables named ``WELDSTREAM_<SECTION>__<FIELD>``.
+    Read from variables named ``WELDSTREAM_<SECTION>__<FIELD>``, and from files
+    of the same names in the folder that ``WELDSTREAM_SECRETS_DIR`` names, if
+    any; a variable comes before a file.
+
+    Raises
+    ------
+    PrerequisiteError
+        If that folder is named and does not exist, or a file of it cannot be read.
     """
 
     model_config = SettingsConfigDict(
@@ -29,12 +38,34 @@ class ProcessSettings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,
     )
 
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder of files that are named like these variables, each with a value: for passwords.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least that is logged; DEBUG also shows what the Kafka and HTTP libraries say."
+    )
     crash_at: str = Field(
         "",
         description="For tests of faults: name:n ends the process with SIGKILL when it comes there for the n-th time.",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - none is read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - knows no sections
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then variables, then the files of secrets."""
+        folder = chosen_folder(init_settings(), f"{ENV_PREFIX}{SECRETS_DIR}")
+        files = () if folder is None else (SecretFiles(settings_cls, folder),)
+        return (init_settings, env_settings, *files)
 
 
 class KafkaSettings(Section):
@@ -47,7 +78,9 @@ class KafkaSettings(Section):
     )
     sasl_username: str | None = Field(None, description="SCRAM-SHA-512 user.")
     sasl_password: SecretStr | None = Field(None, description="SCRAM-SHA-512 password.")
-    ca_file: str | None = Field(None, description="PEM file of the certificate authority.")
+    ca_file: str | None = Field(
+        None, description="PEM file of the certificate authority; the system's authorities by default."
+    )
     compression: Literal["none", "lz4", "zstd"] = Field("none", description="Compression of what is produced.")
     replication_factor: Annotated[int, Field(ge=1)] = Field(1, description="Of topics created here.")
 
@@ -59,7 +92,14 @@ class KafkaSettings(Section):
 class RedisSettings(Section):
     """Where Redis is."""
 
-    url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis:// or rediss:// URL.")
+    url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="redis:// URL, or rediss:// for TLS, which names the host."
+    )
+    username: str | None = Field(None, description="ACL user, where the URL names none.")
+    password: SecretStr | None = Field(None, description="Password, where the URL has none.")
+    ca_file: str | None = Field(
+        None, description="PEM file of a certificate authority that is trusted beside the system's."
+    )
     key_prefix: str = Field("weldstream:", description="Put before every key.")
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLScram512
 
+from schemas.errors import PrerequisiteError
 from schemas.settings import KafkaSettings
 from schemas.topics import MIB, Topic
 from stream.clients import TransactionalProducer
@@ -54,7 +56,7 @@ def make_producer(
         max_batch_size=max_batch_bytes,
         max_request_size=MAX_REQUEST_BYTES,
         transactional_id=transactional_id,
-        **_connection(kafka),
+        **connection_arguments(kafka),
     )
     return producer
 
@@ -68,6 +70,7 @@ def make_consumer(
     max_poll_records: int | None = None,
     fetch_max_wait_ms: int = 100,
     committed_only: bool = True,
+    max_partition_fetch_bytes: int = MAX_REQUEST_BYTES,
 ) -> AIOKafkaConsumer:
     """Build a consumer that reads committed records from the earliest on and commits only when told to.
 
@@ -88,6 +91,9 @@ def make_consumer(
         How long the broker holds a fetch that finds nothing.
     committed_only : bool
         False sees records of open and of aborted transactions too: only for where a topic ends.
+    max_partition_fetch_bytes : int
+        What a fetch takes of a partition, and what is held of it in memory; a
+        record that is larger comes alone.
     """
     build: Any = AIOKafkaConsumer  # published without type hints
     consumer: AIOKafkaConsumer = build(
@@ -100,15 +106,22 @@ def make_consumer(
         max_poll_records=max_poll_records,
         fetch_max_wait_ms=fetch_max_wait_ms,
         fetch_max_bytes=4 * MAX_REQUEST_BYTES,
-        max_partition_fetch_bytes=MAX_REQUEST_BYTES,
-        **_connection(kafka),
+        max_partition_fetch_bytes=max_partition_fetch_bytes,
+        **connection_arguments(kafka),
     )
     return consumer
 
 
 def make_admin(kafka: KafkaSettings, *, client_id: str = "weldstream-admin") -> AIOKafkaAdminClient:
     """Build an admin client; ``await start()`` and ``await close()`` it."""
-    return AIOKafkaAdminClient(client_id=client_id, **_connection(kafka))
+    return AIOKafkaAdminClient(client_id=client_id, **connection_arguments(kafka))
+
+
+def make_client(kafka: KafkaSettings, *, client_id: str = "weldstream-admin") -> AIOKafkaClient:
+    """Build a bare client for requests that the admin client does not know; ``bootstrap()`` and ``close()`` it."""
+    build: Any = AIOKafkaClient  # published without type hints
+    client: AIOKafkaClient = build(client_id=client_id, **connection_arguments(kafka))
+    return client
 
 
 def make_broker(kafka: KafkaSettings, *, client_id: str = "weldstream") -> KafkaBroker:
@@ -145,21 +158,16 @@ async def send_and_wait(producer: AIOKafkaProducer, record: OutRecord) -> None:
     await (await send(producer, record))
 
 
-def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
-    if not kafka.security_protocol.endswith("SSL"):
-        return None
-    return ssl.create_default_context(cafile=kafka.ca_file)
+def connection_arguments(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return the arguments that every aiokafka client shares.
 
-
-def _credentials(kafka: KafkaSettings) -> tuple[str, str]:
-    if kafka.sasl_username is None or kafka.sasl_password is None:
-        msg = f"{kafka.security_protocol} needs both sasl_username and sasl_password"
-        raise ValueError(msg)
-    return kafka.sasl_username, kafka.sasl_password.get_secret_value()
-
-
-def _connection(kafka: KafkaSettings) -> dict[str, Any]:
-    """Return the arguments that every aiokafka client shares."""
+    Raises
+    ------
+    PrerequisiteError
+        If the file of the certificate authority cannot be read.
+    ValueError
+        If the protocol needs a user and there is none.
+    """
     arguments: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers.split(","),
         "security_protocol": kafka.security_protocol,
@@ -169,6 +177,23 @@ def _connection(kafka: KafkaSettings) -> dict[str, Any]:
         username, password = _credentials(kafka)
         arguments |= {"sasl_mechanism": SCRAM, "sasl_plain_username": username, "sasl_plain_password": password}
     return arguments
+
+
+def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
+    """Return what verifies the brokers, their host names included; None where nothing is encrypted."""
+    if not kafka.security_protocol.endswith("SSL"):
+        return None
+    try:
+        return ssl.create_default_context(cafile=kafka.ca_file)
+    except (OSError, ssl.SSLError) as error:  # which does not name the file
+        raise PrerequisiteError(f"kafka.ca_file {kafka.ca_file} cannot be used: {error}") from error
+
+
+def _credentials(kafka: KafkaSettings) -> tuple[str, str]:
+    if kafka.sasl_username is None or kafka.sasl_password is None:
+        msg = f"{kafka.security_protocol} needs both sasl_username and sasl_password"
+        raise ValueError(msg)
+    return kafka.sasl_username, kafka.sasl_password.get_secret_value()
 
 
 def _security(kafka: KafkaSettings) -> BaseSecurity | None:

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from schemas.errors import WeldstreamError
-from stream.commands import deadletters, inspectors, keys, ledger, models, topics
+from stream.commands import acls, deadletters, inspectors, keys, ledger, models, topics
 from stream.commands.demo import demo_command
 from stream.commands.replay import replay_command
 from stream.commands.simulate import simulate_command
@@ -24,6 +24,7 @@ app.command("demo")(demo_command)
 app.command("up")(up_command)
 app.command("replay")(replay_command)
 app.command("simulate")(simulate_command)
+app.add_typer(acls.app, name="acls")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(inspectors.app, name="inspectors")
 app.add_typer(keys.app, name="keys")

@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 
 from schemas.errors import ServiceUnavailableError
 from schemas.settings import KafkaSettings
+from stream.access import start
 from stream.broker import make_admin, make_consumer
 from stream.clients import Consumer
 from stream.records import InRecord
@@ -115,7 +116,7 @@ async def partitions_of(kafka: KafkaSettings, name: str) -> list[TopicPartition]
     """Return a topic's partitions by its full name; none where nobody has created it yet."""
     admin: Any = make_admin(kafka)
     try:
-        await admin.start()
+        await start(admin, kafka)
         if name not in await admin.list_topics():
             return []
         (described,) = await admin.describe_topics([name])

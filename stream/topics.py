@@ -7,15 +7,17 @@ from typing import Any
 
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from schemas.errors import ServiceUnavailableError
 from schemas.settings import KafkaSettings
 from schemas.topics import MIB, TOPICS, Topic
+from stream.access import start
 from stream.broker import make_admin
 
 logger = logging.getLogger(__name__)
 
+_FORBIDDEN = TopicAuthorizationFailedError
 _POLLS = 100
 _POLL_SECONDS = 0.1
 _COMPACTED_SEGMENT_MS = 10 * 60 * 1000
@@ -51,13 +53,15 @@ async def ensure_topics(
     ------
     ServiceUnavailableError
         If a topic has no leader after some seconds.
+    AccessRefusedError
+        If the brokers refuse our user, or show a certificate that is not trusted.
     KafkaError
         If the broker refuses to create one.
     """
     # Published without type hints.
     admin: Any = make_admin(kafka)
     try:
-        await admin.start()
+        await start(admin, kafka)
         existing = set(await admin.list_topics())
         missing = [topic for topic in topics if kafka.topic(topic) not in existing]
         created = await _create(admin, kafka, missing)
@@ -97,7 +101,8 @@ async def _create(admin: Any, kafka: KafkaSettings, topics: Sequence[Topic]) -> 
         if code == 0:
             created.append(name)
         elif error is not TopicAlreadyExistsError:
-            raise error(f"topic {name} cannot be created: {message}")
+            hint = "; create it as the operator: weldstream topics create" if error is _FORBIDDEN else ""
+            raise error(f"topic {name} cannot be created: {message}{hint}")
     return tuple(created)
 
 
@@ -131,7 +136,12 @@ async def _report_differences(admin: Any, kafka: KafkaSettings, topics: Sequence
         for topic in topics
     ]
     for response in await admin.describe_configs(resources):
-        for _code, _message, _kind, name, entries in response.resources:
+        for code, message, _kind, name, entries in response.resources:
+            if code and for_code(code) is _FORBIDDEN:  # only the operator may compare
+                topics = [topic for topic in topics if kafka.topic(topic) != name]
+                continue
+            if code:
+                raise for_code(code)(f"settings of topic {name} cannot be read: {message}")
             found[name] = {entry[0]: entry[1] for entry in entries}
     for topic in topics:
         name = kafka.topic(topic)

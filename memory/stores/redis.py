@@ -2,13 +2,21 @@
 
 import hashlib
 import json
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from memory.admission import Chance
@@ -24,7 +32,26 @@ from memory.stores.base import (
     MemoryStats,
 )
 from memory.stores.scripts import ADMIT, CLEAR, DRAW, STATS
-from schemas.errors import ServiceUnavailableError
+from schemas.errors import AccessRefusedError, ServiceUnavailableError
+from schemas.settings import RedisSettings
+
+
+def open_redis(settings: RedisSettings) -> Redis:
+    """Build a client; ``await aclose()`` it.
+
+    A ``rediss://`` URL is answered only by a server whose certificate names
+    the URL's host and comes from a trusted authority.
+    """
+    url = settings.url.get_secret_value()
+    options: dict[str, Any] = {}
+    if settings.username is not None:
+        options["username"] = settings.username
+    if settings.password is not None:
+        options["password"] = settings.password.get_secret_value()
+    if url.startswith("rediss:"):
+        options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True, "ssl_ca_certs": settings.ca_file}
+    client: Redis = Redis.from_url(url, **options)
+    return client
 
 
 class RedisStore:
@@ -129,7 +156,11 @@ def _answering() -> Iterator[None]:
         yield
     except OutOfMemoryError as error:
         raise MemoryExhaustedError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
+    except (AuthenticationError, NoPermissionError) as error:
+        raise AccessRefusedError(f"Redis refuses our user: {error}") from error
     except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+        if (refused := _certificate_error(error)) is not None:
+            raise AccessRefusedError(f"the certificate of Redis is refused: {refused.verify_message}") from error
         raise ServiceUnavailableError(f"Redis does not answer: {error}") from error
     except ResponseError as error:
         # From within a script Redis 6 reports it as an error of the script.
@@ -138,3 +169,9 @@ def _answering() -> Iterator[None]:
         raise
     except RedisError as error:
         raise ServiceUnavailableError(f"Redis failed: {error}") from error
+
+
+def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -4,9 +4,10 @@ import base64
 import shutil
 import subprocess
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from stream.local.jars import DEPLOY_KAFKA
 from stream.local.ports import LOOPBACK, accepts
@@ -35,8 +36,15 @@ class Detour:
     advertised: int
 
 
-def server_properties(*, port: int, controller_port: int, log_dir: Path, detour: Detour | None = None) -> str:
-    """Return the broker's configuration file."""
+def server_properties(
+    *,
+    port: int,
+    controller_port: int,
+    log_dir: Path,
+    detour: Detour | None = None,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return the broker's configuration file; ``more`` settings go before ours."""
     settings = {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -58,6 +66,7 @@ def server_properties(*, port: int, controller_port: int, log_dir: Path, detour:
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
+        **more,
     }
     if detour is not None:
         settings["listeners"] = f"{settings['listeners']},DETOUR://{LOOPBACK}:{detour.port}"
@@ -90,6 +99,10 @@ class KafkaBroker(ManagedProcess):
         Stops it should this process die.
     detour : Detour, optional
         A second way to it, which tests of bad networks break.
+    properties : mapping
+        More settings, which go before ours: listeners with encryption, an authorizer.
+    users : mapping
+        SCRAM-SHA-512 users that exist from the first start on, and their passwords.
     """
 
     def __init__(
@@ -102,6 +115,8 @@ class KafkaBroker(ManagedProcess):
         controller_port: int,
         reaper: Reaper,
         detour: Detour | None = None,
+        properties: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.port = port
@@ -109,6 +124,8 @@ class KafkaBroker(ManagedProcess):
         self.detour = detour
         self._java = (str(java), *JVM_OPTIONS, f"-Dlog4j2.configurationFile={DEPLOY_KAFKA / 'log4j2.xml'}")
         self._classpath = ("-cp", f"{jars}/*")
+        self._properties = dict(properties or {})
+        self._users = dict(users or {})
         self._configuration = self.folder / "server.properties"
         super().__init__(
             "kafka",
@@ -135,16 +152,25 @@ class KafkaBroker(ManagedProcess):
         data = self.folder / "data"
         formatted = self.folder / "formatted"
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._configuration.touch(mode=0o600)  # it may hold passwords and a key
         self._configuration.write_text(
-            server_properties(port=self.port, controller_port=self.controller_port, log_dir=data, detour=self.detour)
+            server_properties(
+                port=self.port,
+                controller_port=self.controller_port,
+                log_dir=data,
+                detour=self.detour,
+                more=self._properties,
+            )
         )
         if formatted.exists():
             return
         shutil.rmtree(data, ignore_errors=True)  # half formatted by a run that was interrupted
         cluster_id = new_cluster_id()
         command = (*self._java, *self._classpath, "kafka.tools.StorageTool", "format", "-t", cluster_id)
+        users = (f"SCRAM-SHA-512=[name={name},password={password}]" for name, password in self._users.items())
+        added = (word for user in users for word in ("--add-scram", user))
         done = subprocess.run(  # noqa: S603 - built here
-            (*command, "-c", self._configuration),
+            (*command, "-c", self._configuration, *added),
             capture_output=True,
             text=True,
             check=False,

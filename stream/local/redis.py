@@ -1,7 +1,7 @@
 """A real Redis as a child process."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stream.local.ports import LOOPBACK
@@ -40,6 +40,8 @@ class RedisServer(ManagedProcess):
         loses about the last second.
     options : mapping
         More settings by name, such as ``maxmemory``.
+    ready : callable, optional
+        Whether it serves; by default it is asked in plain text.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class RedisServer(ManagedProcess):
         reaper: Reaper,
         durable: bool = True,
         options: Mapping[str, str] | None = None,
+        ready: Callable[[], bool] | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self.port = port
@@ -69,7 +72,7 @@ class RedisServer(ManagedProcess):
             "redis",
             (str(executable), *(word for name, value in settings.items() for word in (f"--{name}", value))),
             log_file=self.folder / "redis.log",
-            ready=lambda: answers_ping(port),
+            ready=ready or (lambda: answers_ping(port)),
             reaper=reaper,
         )
 

@@ -52,7 +52,7 @@ async def recall(
     recaller = Recaller(settings.kafka, Versions.of(settings.registry, cache), now)
     if not request:
         return await recaller.run(plan, limits, known={})
-    async with RecallLog(settings.kafka, f"{settings.kafka.topic_prefix}recall", now, requests=True) as log:
+    async with RecallLog(settings.kafka, settings.kafka.topic_prefix, "recall", now, requests=True) as log:
         return await recaller.run(plan, limits, known=await log.read(plan.recall_id), publish=log.publish)
 
 
@@ -131,8 +131,8 @@ async def test_who_comes_later_fences_who_recalled_before(
     await outside.register(2, defect=1, threshold=BLIND)
     recaller = Recaller(settings.kafka, Versions.of(settings.registry, tmp_path), now)
     plan, name = Plan("r", "weld", (1,), 2), f"{settings.kafka.topic_prefix}recall"
-    async with RecallLog(settings.kafka, name, now, requests=True) as old:
-        async with RecallLog(settings.kafka, name, now, requests=True) as new:
+    async with RecallLog(settings.kafka, name, "test", now, requests=True) as old:
+        async with RecallLog(settings.kafka, name, "test", now, requests=True) as new:
             await recaller.run(plan, LIMITS, known={}, publish=new.publish)
         with pytest.raises(RecalledElsewhereError):
             await recaller.run(plan, LIMITS, known={}, publish=old.publish)
@@ -227,7 +227,7 @@ async def caught_up(settings: InferenceSettings, cache: Path) -> None:
         CrashPoints(),
         now,
     )
-    async with RecallLog(settings.kafka, f"{settings.kafka.topic_prefix}recaller", now, requests=True) as log:
+    async with RecallLog(settings.kafka, settings.kafka.topic_prefix, "recaller", now, requests=True) as log:
         await rollbacks.catch_up(log)
 
 

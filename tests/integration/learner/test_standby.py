@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from learner.leadership import leader_key
 from learner.settings import CheckpointSettings, LearnerSettings
 from schemas.settings import KafkaSettings, RedisSettings
 from tests.integration.learner.outside import Outside, count, eventually, make_label, tiny_settings
@@ -93,7 +94,7 @@ async def test_a_lost_lock_begins_a_new_term_in_which_nothing_is_learned_twice(
         await outside.send([make_label(n) for n in range(4)])
         await outside.until(lambda: len(outside.releases) == 1)
         client: Redis = Redis.from_url(settings.redis.url.get_secret_value())
-        assert await client.delete(f"{settings.redis.key_prefix}leader") == 1
+        assert await client.delete(leader_key(settings.redis.key_prefix)) == 1
         await client.aclose()
         await eventually(lambda: count(node, "restarts_total", reason="leadership_lost") == 1)
         await eventually(lambda: node.why_not_ready() is None)

@@ -128,9 +128,37 @@ def test_the_keys_that_are_made_are_the_ones_that_are_read(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("service", sorted(set(SERVICES) - {"kafka"}))
 def test_containers_run_as_nobody_special_on_a_read_only_root(service: str) -> None:
+    """Kafka's image has a user of its own and writes to its root; compose.yaml says so."""
     assert SERVICES[service]["read_only"] is True
-    assert SERVICES[service]["cap_drop"] == ["ALL"]
-    assert int(SERVICES[service]["user"].split(":")[0]) > 0
+    user, group = SERVICES[service]["user"].split(":")
+    assert int(user) > 0
+    assert service not in OURS or int(group) > 0
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_no_container_has_or_gains_a_privilege(service: str) -> None:
+    container = SERVICES[service]
+    assert container["cap_drop"] == ["ALL"]
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert not {"cap_add", "privileged", "devices", "pid", "ipc", "network_mode", "userns_mode"} & set(container)
+    assert not any("docker.sock" in volume for volume in container.get("volumes", []))
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_all_that_a_service_writes_is_on_a_volume_or_in_memory(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in variables(service).items():
+        monkeypatch.setenv(name, value)
+    settings: Any = SETTINGS[service]()
+    writable = [Path(volume.split(":")[1]) for volume in SERVICES[service]["volumes"] if not volume.endswith(":ro")]
+    # What recalls only reads the registry.
+    written = [] if service == "recaller" else [settings.registry.uri]
+    if service == "learner":
+        written += [settings.checkpoint.folder, settings.bootstrap.cache_dir]
+    for folder in written:
+        assert any(Path(folder).is_relative_to(volume) for volume in writable), folder
+    # Temporary folders, and caches in the home folder.
+    assert SERVICES[service]["tmpfs"] == ["/tmp"]
+    assert re.search(r"^ +HOME=/tmp$", stages()["base"], re.MULTILINE)
 
 
 def test_ports_are_open_on_this_machine_only() -> None:
@@ -180,6 +208,13 @@ def test_each_service_is_built_from_its_own_target(service: str) -> None:
 def test_what_recalls_is_another_process_of_the_image_that_serves() -> None:
     assert SERVICES["recaller"]["build"] == SERVICES["inference"]["build"]
     assert SERVICES["recaller"]["command"] == ["python", "-m", "inference.recaller"]
+
+
+def test_no_image_ends_as_root_or_carries_a_secret() -> None:
+    for name, stage in stages().items():
+        users = re.findall(r"^USER (\S+)$", stage, re.MULTILINE)
+        assert users == ([] if name == "base" else ["10001:10001"]), name
+        assert not re.search(r"^(ADD|ARG) |PASSWORD|SECRET|^COPY \.", stage, re.MULTILINE), name
 
 
 def test_the_inference_image_has_neither_torch_nor_the_learner() -> None:

@@ -1,0 +1,1 @@
+"""The same frames and the same model against MLServer and Ray Serve; ``make bench-peers``."""
