@@ -128,7 +128,10 @@ class SessionLoader:
                 values = [_ORT.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
                 options = self._options()
                 options.add_external_initializers(list(arrays), values)
-                native = _ORT.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+                # Without its fallback, which prints to stdout and tries the same provider once more.
+                native = _ORT.InferenceSession(
+                    str(graph), options, providers=["CPUExecutionProvider"], enable_fallback=0
+                )
             except (SafetensorError, OSError, ValueError, RuntimeError) as error:
                 raise _refused(version, error) from error
             except Exception as error:

@@ -26,7 +26,7 @@ from learner.model import Segmenter
 from learner.settings import LearnerSettings
 from learner.trainers import make_trainer
 from memory.artifacts import ArtifactStore
-from memory.registry import ModelRegistry
+from memory.registry import open_registry
 from stream.local import LocalStack
 from stream.simulator.domains import DOMAINS
 from stream.simulator.source import SimulatorSource
@@ -62,7 +62,7 @@ async def measure(options: argparse.Namespace, console: Console) -> list[Figure]
     with LocalStack() as stack, tempfile.TemporaryDirectory() as cache:
         say("training and publishing models")
         await ensure_topics(stack.kafka_settings)
-        registry = ModelRegistry(stack.registry_settings.uri, stack.registry_settings.model_name)
+        registry = open_registry(stack.registry_settings, publishes=True)
         artifacts = ArtifactStore(stack.registry_settings.uri, cache_dir=Path(cache))
         versions = publish_versions(registry, artifacts, variants(await asyncio.to_thread(first_model), VERSIONS))
         books = Books()

@@ -23,9 +23,9 @@ from benchmarks.peers.ray_serve import ray_serve
 from benchmarks.peers.results import merged
 from benchmarks.peers.scans import Scans, simulate
 from benchmarks.peers.weldstream import weldstream
-from benchmarks.serving import publish_versions
+from benchmarks.serving import networks, publish_versions
 from memory.artifacts import ArtifactStore
-from memory.registry import ModelRegistry
+from memory.registry import open_registry
 from stream.local import LocalStack
 from stream.local.reaper import Reaper
 from stream.topics import ensure_topics
@@ -86,10 +86,10 @@ async def measure(systems: Sequence[str], console: Console) -> tuple[list[Figure
     with LocalStack() as stack, Reaper() as reaper:
         kafka = stack.kafka_settings
         await ensure_topics(kafka)
-        registry = ModelRegistry(stack.registry_settings.uri, stack.registry_settings.model_name)
+        registry = open_registry(stack.registry_settings, publishes=True)
         cache = stack.folder / "cache"
         artifacts = ArtifactStore(stack.registry_settings.uri, cache_dir=cache)
-        versions = await asyncio.to_thread(publish_versions, registry, artifacts, 1 + BUMPS)
+        versions = await asyncio.to_thread(publish_versions, registry, artifacts, networks(1 + BUMPS))
         folder = Path(tempfile.mkdtemp(dir=stack.folder))
         models = [write_self_contained(version, artifacts, folder) for version in versions]
         comparison = Comparison(simulate(), console)

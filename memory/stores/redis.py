@@ -163,9 +163,11 @@ def _answering() -> Iterator[None]:
             raise AccessRefusedError(f"the certificate of Redis is refused: {refused.verify_message}") from error
         raise ServiceUnavailableError(f"Redis does not answer: {error}") from error
     except ResponseError as error:
-        # From within a script Redis 6 reports it as an error of the script.
+        # From within a script Redis 6 reports it as an error of the script, and Redis before 7.2 what is not allowed.
         if "OOM" in str(error):
             raise MemoryExhaustedError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
+        if "The user executing the script" in str(error):
+            raise AccessRefusedError(f"Redis refuses our user: {error}") from error
         raise
     except RedisError as error:
         raise ServiceUnavailableError(f"Redis failed: {error}") from error

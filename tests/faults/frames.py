@@ -92,7 +92,9 @@ class FrameTrial:
 
     async def roll_back(self) -> None:
         """Announce the version before the newest."""
-        registry = ModelRegistry(self.settings.registry.uri, self.settings.registry.model_name)
+        registry = ModelRegistry(
+            self.settings.registry.uri, self.settings.registry.model_name, signer=self.outside.signer
+        )
         self.announced += 1
         await self.outside.announce(registry.get(max(1, self.versions - 1)), self.announced)
 

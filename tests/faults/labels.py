@@ -107,7 +107,7 @@ class LabelTrial:
         }
         sent = f"{len(self.sent) + self.letters} labels sent, {len(self.sent)} learned, {self.letters} dead letters"
         if self.restarts:
-            sent += f"; the learner ended {self.restarts} times and was started again"
+            sent += f"; times that the learner ended and was started again: {self.restarts}"
         self.report.labels(fault, f"{method}; {sent}", wrong, len(self.sent) + self.letters)
 
     async def _remembered(self) -> int:

@@ -55,6 +55,7 @@ async def test_a_stalled_process_wakes_up_as_a_zombie(frames: FrameTrial) -> Non
     await frames.conclude("inference stalled past its session", method)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(240)
 async def test_nodes_join_and_leave_under_load(frames: FrameTrial) -> None:
     await frames.begin(300)

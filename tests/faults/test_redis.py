@@ -21,7 +21,7 @@ from tests.faults.labels import LabelTrial
 from tests.faults.proxy import Proxy
 from tests.integration.learner.outside import eventually
 
-WAITING = re.compile(r"WARNING learner.node: attempt \d+ of redis failed, trying again")
+WAITING = re.compile(r"WARNING learner.patience: attempt \d+ of redis failed, trying again")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ class ModelProcess:
 
     def __init__(self, folder: Path) -> None:
         self._graph, self._weights = folder / "graph.onnx", folder / "weights.safetensors"
+        self._log = (folder / "stderr.log").open("ab")
         self._child: subprocess.Popen[str] | None = None
 
     def load(self, graph: bytes, weights: bytes) -> str:
@@ -25,18 +26,24 @@ class ModelProcess:
         child = self._child = self._child or self._start()
         assert child.stdin is not None
         assert child.stdout is not None
-        child.stdin.write(f"{self._graph}\t{self._weights}\n")
-        child.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it is dead, which the missing answer says
+            child.stdin.write(f"{self._graph}\t{self._weights}\n")
+            child.stdin.flush()
         with selectors.DefaultSelector() as selector:
             selector.register(child.stdout, selectors.EVENT_READ)
             answered = selector.select(SECONDS_A_MODEL)
         line = child.stdout.readline().strip() if answered else ""
         if line:
             return line
-        self.close()
+        child.poll()
+        self._end()
         return f"died with {child.returncode}" if answered else f"hung for {SECONDS_A_MODEL} s"
 
     def close(self) -> None:
+        self._end()
+        self._log.close()
+
+    def _end(self) -> None:
         child, self._child = self._child, None
         if child is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -61,7 +68,7 @@ class ModelProcess:
             [sys.executable, "-m", "tests.fuzz.model_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._log,
             text=True,
             bufsize=1,
         )

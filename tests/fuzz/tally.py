@@ -12,9 +12,11 @@ EXAMPLES = "FUZZ_EXAMPLES"
 _FEW = 40
 
 
-def examples(share: float = 1.0) -> settings:
-    """Few and always the same ones, unless the environment asks for more."""
+def examples(share: float = 1.0, asked_share: float | None = None) -> settings:
+    """Few and always the same ones, unless the environment asks for more; a share of either."""
     asked = os.environ.get(EXAMPLES)
+    if asked and asked_share is not None:
+        share = asked_share
     return settings(
         max_examples=max(1, round((int(asked) if asked else _FEW) * share)),
         derandomize=asked is None,
