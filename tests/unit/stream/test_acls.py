@@ -58,7 +58,13 @@ def test_transactional_ids_begin_with_the_group() -> None:
 def test_a_shadow_writes_nothing_of_the_champions_and_tells_nobody() -> None:
     shadow = inference_role(group="g-shadow", suffix="-shadow")
     names = {right.name for right in rights(shadow, KAFKA) if right.operation is Operation.WRITE}
-    assert names == {"p.judgements-shadow", "p.weld-states-shadow", "p.dead-letters", "g-shadow."}
+    assert names == {
+        "p.judgements-shadow",
+        "p.weld-states-shadow",
+        "p.weld-passes-shadow",
+        "p.dead-letters",
+        "g-shadow.",
+    }
     assert not any(name.startswith("g.") for name in names), "the champion's partitions cannot be taken over"
 
 
@@ -71,6 +77,7 @@ def test_a_user_looks_for_its_own_topics_and_others_create_all() -> None:
         *(topic.name for topic in TOPICS),
         "judgements-s",
         "weld-states-s",
+        "weld-passes-s",
     }
 
 
