@@ -140,7 +140,8 @@ def test_no_container_has_or_gains_a_privilege(service: str) -> None:
     container = SERVICES[service]
     assert container["cap_drop"] == ["ALL"]
     assert container["security_opt"] == ["no-new-privileges:true"]
-    assert not {"cap_add", "privileged", "devices", "pid", "ipc", "network_mode", "userns_mode"} & set(container)
+    assert not {"cap_add", "privileged", "devices", "pid", "ipc", "userns_mode"} & set(container)
+    assert container.get("network_mode", "none") == "none"
     assert not any("docker.sock" in volume for volume in container.get("volumes", []))
 
 
@@ -150,10 +151,9 @@ def test_all_that_a_service_writes_is_on_a_volume_or_in_memory(service: str, mon
         monkeypatch.setenv(name, value)
     settings: Any = SETTINGS[service]()
     writable = [Path(volume.split(":")[1]) for volume in SERVICES[service]["volumes"] if not volume.endswith(":ro")]
-    # What recalls only reads the registry.
-    written = [] if service == "recaller" else [settings.registry.uri]
+    written = []  # the others read the registry only
     if service == "learner":
-        written += [settings.checkpoint.folder, settings.bootstrap.cache_dir]
+        written = [settings.registry.uri, settings.checkpoint.folder, settings.bootstrap.cache_dir]
     for folder in written:
         assert any(Path(folder).is_relative_to(volume) for volume in writable), folder
     # Temporary folders, and caches in the home folder.
