@@ -21,8 +21,8 @@ async def read_to_end(kafka: KafkaSettings, partitions: Sequence[TopicPartition]
     if not partitions:
         return
     consumer: Consumer = make_consumer(kafka, client_id="weldstream-reader")
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
