@@ -138,7 +138,11 @@ class Ownership:
         producer: TransactionalProducer = make_producer(
             self._kafka, client_id="weldstream-inference", transactional_id=name
         )
-        await producer.start()
+        try:
+            await producer.start()
+        except BaseException:
+            await _stop(producer)
+            raise
         return producer
 
     async def renew(self, owned: Owned) -> int | None:

@@ -133,8 +133,9 @@ LEARNER = Role(
 RECALLER = Role(
     "recaller",
     "Judges again what versions judged that were taken back.",
-    reads=(MODEL_RELEASES, JUDGEMENTS, FRAMES, RECALLS),
-    writes=(RECALLS, REVIEW_REQUESTS),
+    # Of a weld in progress more judgements may come; a request that fits no record becomes a dead letter.
+    reads=(MODEL_RELEASES, JUDGEMENTS, WELD_STATES, FRAMES, RECALLS),
+    writes=(RECALLS, REVIEW_REQUESTS, DEAD_LETTERS),
     group="weldstream-recaller",
     transactional=True,
 )
@@ -158,7 +159,7 @@ OPERATOR = Role(
     "Runs the command line: topics, models, inspectors, deadletters, verify, ledger, recall.",
     reads=(FRAMES, JUDGEMENTS, WELD_STATES, WELD_PASSES, INSPECTORS, RECALLS, DEAD_LETTERS),
     # Requeueing writes to where a record came from; a request of it is a frame, a label or a release.
-    writes=(FRAMES, LABELS, MODEL_RELEASES, INSPECTORS, RECALLS, REVIEW_REQUESTS),
+    writes=(FRAMES, LABELS, MODEL_RELEASES, INSPECTORS, RECALLS, REVIEW_REQUESTS, DEAD_LETTERS),
     group="weldstream-operator",
     transactional=True,
     creates=True,

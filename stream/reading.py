@@ -60,8 +60,8 @@ async def read_to_end(
     if not partitions:
         return
     consumer: Consumer = make_consumer(kafka, client_id="weldstream-reader")
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         for partition, offset in (span.start if span else {}).items():

@@ -23,7 +23,7 @@ from benchmarks.serving import publish_versions, variants
 from benchmarks.sizing import sizes
 from learner.bootstrap import samples_of, train_first_model
 from learner.model import Segmenter
-from learner.settings import LearnerSettings
+from learner.settings import BootstrapSettings, LearnerSettings
 from learner.trainers import make_trainer
 from memory.artifacts import ArtifactStore
 from memory.registry import open_registry
@@ -40,11 +40,15 @@ VERSIONS = 8
 
 
 WELDS, FRAMES_OF_A_WELD = 8, 24
+TRAINING_SECONDS = 600.0
 
 
 def first_model() -> Segmenter:
-    """Return the network that a deployment begins with: one that finds defects, so that it has something to say."""
-    settings = LearnerSettings()
+    """Return the network that a deployment begins with: one that finds defects, so that it has something to say.
+
+    Trained for a number of steps, not for a time, so that it is the same on a slow machine; kept for the next run.
+    """
+    settings = LearnerSettings(bootstrap=BootstrapSettings(seconds=TRAINING_SECONDS))
     torch.set_num_threads(settings.training.threads)
     trainer = make_trainer(settings)
     source = SimulatorSource([DOMAINS[0]], seed=0, welds=WELDS, frames_per_weld=FRAMES_OF_A_WELD)

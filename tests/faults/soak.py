@@ -30,6 +30,7 @@ from tests.faults.conftest import by_way_of
 from tests.faults.frames import FrameTrial
 from tests.faults.labels import LabelTrial
 from tests.faults.proxy import Proxy
+from tests.faults.report import Tried
 from tests.faults.services import stop
 
 _log = logging.getLogger(__name__)
@@ -258,4 +259,5 @@ async def test_soak(soak: Soak, request: pytest.FixtureRequest) -> None:
     method = f"{sum(soak.done.values())} faults in {minutes:g} minutes, seed {request.config.getoption('--seed')}"
     await frames.conclude("soak: frames", method)
     await labels.conclude("soak: labels", method, soak.running["learner"][1])
+    frames.report.tried += [Tried(name, survived=True) for name in soak.done.elements()]
     assert not inference, inference

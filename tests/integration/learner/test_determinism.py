@@ -1,91 +1,17 @@
-"""Killed anywhere and restarted, a deterministic learner ends with the weights of one that ran through."""
+"""What a deterministic learner refuses; that it arrives at the same weights is among the faults."""
 
-import asyncio
-import hashlib
-import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.torch import save
 
-from learner.settings import HoldoutSettings, LearnerSettings, MemorySettings, TrainingSettings
+from learner.settings import TrainingSettings
 from learner.term import TooManyPartitionsError
-from schemas.labels import LabelledFrame
 from schemas.settings import KafkaSettings, RedisSettings
 from schemas.topics import LABELS
-from stream.codec import encode_raster
 from stream.topics import ensure_topics
-from tests.integration.learner.outside import Outside, eventually, make_label, tiny_settings
-from tests.integration.learner.test_crash import ROOT, checkpoint, environment
-from tests.integration.learner.test_node import make_node, running
-
-DETERMINISTIC = TrainingSettings(
-    labels_per_step=3, batch_size=4, replay_per_domain=2, idle_steps_per_label=0.5, device="cpu", deterministic=True
-)
-
-
-def settings_in(kafka: KafkaSettings, redis: RedisSettings, folder: Path) -> LearnerSettings:
-    return tiny_settings(
-        kafka,
-        redis,
-        folder,
-        training=DETERMINISTIC,
-        holdout=HoldoutSettings(share=0.2, unit="label"),
-        # Small enough that admissions evict.
-        memory=MemorySettings(samples=12, validation_samples=6),
-    )
-
-
-def labels() -> list[LabelledFrame]:
-    """Labels of two domains that alternate, one that comes twice, and one that is a dead letter."""
-    made = [make_label(n, weld=f"weld-{n // 4}", domain=f"domain-{n // 7 % 2}") for n in range(40)]
-    made[20] = make_label(20, mask=encode_raster(np.zeros((8, 8), np.uint8)))
-    return [*made[:10], made[3], *made[10:]]
-
-
-def digest(settings: LearnerSettings) -> str:
-    """Return the sha256 of all that the next step depends on: weights, average, moments and random states."""
-    found = checkpoint(settings)
-    data = save({name: tensor.contiguous() for name, tensor in found.state.tensors.items()})
-    return hashlib.sha256(data + repr(found.state.values).encode()).hexdigest()
-
-
-async def run_through(kafka: KafkaSettings, redis: RedisSettings, folder: Path) -> str:
-    settings = settings_in(kafka.model_copy(update={"topic_prefix": f"{kafka.topic_prefix}through."}), redis, folder)
-    async with Outside(settings) as outside, running(settings) as node:
-        await outside.send(labels())
-        await eventually(lambda: node.books.progress.positions() == {0: len(labels())})
-    return digest(settings)
-
-
-@pytest.mark.timeout(300)
-async def test_killed_again_and_again_it_arrives_at_the_same_weights(
-    kafka_settings: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
-) -> None:
-    apart = redis_settings.model_copy(update={"key_prefix": f"{redis_settings.key_prefix}through:"})
-    expected = await run_through(kafka_settings, apart, tmp_path / "through")
-    settings = settings_in(kafka_settings, redis_settings, tmp_path / "killed")
-    killed = 0
-    async with Outside(settings) as outside:
-        await outside.send(labels())
-        for where in ("admitted:6", "recorded:1", "learned:2", "admitted:4", "announced:1", "checkpointed:3"):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "learner.app",
-                cwd=ROOT,
-                env=environment(settings) | {"WELDSTREAM_CRASH_AT": where},
-            )
-            async with asyncio.timeout(60):
-                killed += await process.wait() == -signal.SIGKILL
-        async with running(settings) as node:
-            await eventually(lambda: node.books.progress.positions() == {0: len(labels())})
-    assert killed == 6
-    assert checkpoint(settings).position.labels_learned > 20
-    assert digest(settings) == expected
+from tests.integration.learner.outside import tiny_settings
+from tests.integration.learner.test_node import make_node
 
 
 async def test_a_topic_of_several_partitions_is_refused(
@@ -93,7 +19,8 @@ async def test_a_topic_of_several_partitions_is_refused(
 ) -> None:
 
     await ensure_topics(kafka_settings, (replace(LABELS, partitions=2),))
-    settings = settings_in(kafka_settings, redis_settings, tmp_path)
+    training = TrainingSettings(device="cpu", deterministic=True)
+    settings = tiny_settings(kafka_settings, redis_settings, tmp_path, training=training)
     node = make_node(settings)
     with pytest.raises(ExceptionGroup) as caught:
         await node.run()

@@ -26,6 +26,7 @@ from stream.records import InRecord, OutRecord
 from tests.integration.learner.outside import NOW, frame, make_label, picture, tiny_settings
 from tests.integration.security.conftest import deploy
 from tests.integration.security.secured import ADMIN, SecuredKafka, SecuredRedis
+from tests.keys import signed_registry
 
 WRONG = "correct-horse-battery-staple"
 FRAMES_SENT = 6
@@ -42,6 +43,7 @@ class Services:
 
     def __init__(self, kafka: SecuredKafka, redis: SecuredRedis, folder: Path, reaper: Reaper) -> None:
         self.kafka, self.redis, self.folder, self.reaper = kafka, redis, folder, reaper
+        self.registry = signed_registry(folder)
 
     @contextmanager
     def running(self, name: str, more: dict[str, str], secrets: dict[str, str]) -> Iterator[ServiceProcess]:
@@ -58,7 +60,8 @@ class Services:
             "WELDSTREAM_KAFKA__CA_FILE": str(settings.ca_file),
             "WELDSTREAM_SECRETS_DIR": str(files),
             "WELDSTREAM_LOG_LEVEL": "DEBUG",
-            "WELDSTREAM_REGISTRY__URI": str(self.folder / "registry"),
+            "WELDSTREAM_REGISTRY__URI": self.registry.uri,
+            "WELDSTREAM_REGISTRY__TRUSTED_KEYS": json.dumps([str(key) for key in self.registry.trusted_keys]),
         }
         service = ServiceProcess(
             name,
@@ -85,6 +88,7 @@ class Services:
             include={"model", "trainer", "holdout", "training", "release", "checkpoint", "bootstrap"},
         )
         variables = {f"WELDSTREAM_{name.upper()}": json.dumps(section) for name, section in sections.items()} | {
+            "WELDSTREAM_REGISTRY__SIGNING_KEY": str(self.registry.signing_key),
             "WELDSTREAM_REDIS__URL": redis.url.get_secret_value(),
             "WELDSTREAM_REDIS__USERNAME": "learner",
             "WELDSTREAM_REDIS__CA_FILE": str(redis.ca_file),

@@ -151,9 +151,9 @@ def test_all_that_a_service_writes_is_on_a_volume_or_in_memory(service: str, mon
         monkeypatch.setenv(name, value)
     settings: Any = SETTINGS[service]()
     writable = [Path(volume.split(":")[1]) for volume in SERVICES[service]["volumes"] if not volume.endswith(":ro")]
-    written = [] if service == "recaller" else [settings.registry.uri]  # which only reads what the others put there
+    written = []  # the others read the registry only
     if service == "learner":
-        written += [settings.checkpoint.folder, settings.bootstrap.cache_dir]
+        written = [settings.registry.uri, settings.checkpoint.folder, settings.bootstrap.cache_dir]
     for folder in written:
         assert any(Path(folder).is_relative_to(volume) for volume in writable), folder
     # Temporary folders, and caches in the home folder.

@@ -3,6 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
+from inference.recall_settings import RecallerSettings
 from inference.settings import InferenceSettings
 from learner.settings import LearnerSettings
 from schemas.settings import KafkaSettings
@@ -10,6 +11,7 @@ from schemas.topics import DRIFT_ALARMS, FRAMES, JUDGEMENTS, TOPICS
 from stream.acls import (
     INFERENCE,
     LEARNER,
+    RECALLER,
     ROLES,
     Operation,
     Pattern,
@@ -29,6 +31,7 @@ KAFKA = KafkaSettings(topic_prefix="p.")
 def test_groups_are_the_defaults_of_the_services() -> None:
     assert InferenceSettings().serving.group_id == INFERENCE.group
     assert LearnerSettings().intake.group_id == LEARNER.group
+    assert RecallerSettings().recall.group_id == RECALLER.group
 
 
 def test_every_topic_is_written_by_somebody() -> None:
@@ -58,7 +61,13 @@ def test_transactional_ids_begin_with_the_group() -> None:
 def test_a_shadow_writes_nothing_of_the_champions_and_tells_nobody() -> None:
     shadow = inference_role(group="g-shadow", suffix="-shadow")
     names = {right.name for right in rights(shadow, KAFKA) if right.operation is Operation.WRITE}
-    assert names == {"p.judgements-shadow", "p.weld-states-shadow", "p.dead-letters", "g-shadow."}
+    assert names == {
+        "p.judgements-shadow",
+        "p.weld-states-shadow",
+        "p.weld-passes-shadow",
+        "p.dead-letters",
+        "g-shadow.",
+    }
     assert not any(name.startswith("g.") for name in names), "the champion's partitions cannot be taken over"
 
 
@@ -71,6 +80,7 @@ def test_a_user_looks_for_its_own_topics_and_others_create_all() -> None:
         *(topic.name for topic in TOPICS),
         "judgements-s",
         "weld-states-s",
+        "weld-passes-s",
     }
 
 
