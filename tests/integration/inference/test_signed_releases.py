@@ -8,7 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safetensors.numpy import save
 
-from inference.audit import recall, verify_weld
+from inference.audit import verify_weld
+from inference.loading import Versions
+from inference.recall_plan import Plan
 from inference.settings import InferenceSettings
 from memory.key_files import KeyFileError, make_key_pair
 from memory.signing import BadSignatureError, Signer
@@ -17,6 +19,7 @@ from schemas.topics import DEAD_LETTERS, JUDGEMENTS
 from tests.integration.inference.conftest import running
 from tests.integration.inference.outside import Outside, eventually
 from tests.integration.inference.test_node import version_of
+from tests.integration.inference.test_recall import recall
 from tests.unit.inference.tiny import NOW, graph_bytes, make_version, tiny_weights
 
 
@@ -119,8 +122,8 @@ async def test_the_registry_is_trusted_no_more_than_the_topic(
     assert 'welds_reopened_total{reason="bad_signature"} 1.0' in text
     assert [judgement.model.version for judgement in outside.judgements()] == [1, 2]
     for work in (
-        verify_weld(settings.kafka, settings.registry, "weld-1", tmp_path / "verify", rejudge=True),
-        recall(settings.kafka, settings.registry, (2, 1), tmp_path / "recall"),
+        verify_weld(settings.kafka, Versions.of(settings.registry, tmp_path / "verify"), "weld-1"),
+        recall(settings, Plan("r", "weld", (2,), 1), tmp_path / "recall"),
     ):
         with pytest.raises(BadSignatureError, match="weld v1 is not what key"):
             await work
