@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safetensors.numpy import save
 
 from inference.audit import verify_weld
-from inference.loading import Versions
 from inference.recall_plan import Plan
 from inference.settings import InferenceSettings
 from memory.key_files import KeyFileError, make_key_pair
@@ -122,7 +121,7 @@ async def test_the_registry_is_trusted_no_more_than_the_topic(
     assert 'welds_reopened_total{reason="bad_signature"} 1.0' in text
     assert [judgement.model.version for judgement in outside.judgements()] == [1, 2]
     for work in (
-        verify_weld(settings.kafka, Versions.of(settings.registry, tmp_path / "verify"), "weld-1"),
+        verify_weld(settings.kafka, settings.registry, "weld-1", tmp_path / "verify", rejudge=True),
         recall(settings, Plan("r", "weld", (2,), 1), tmp_path / "recall"),
     ):
         with pytest.raises(BadSignatureError, match="weld v1 is not what key"):
