@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
+from memory.stores.redis import answering
 from schemas.errors import WeldstreamError
 
 _log = logging.getLogger(__name__)
@@ -48,15 +49,24 @@ class Leadership:
         self._lock = Lock(redis, name, timeout=seconds, sleep=seconds / 10, thread_local=False)
 
     async def acquire(self) -> None:
-        """Return once this process leads; wait as long as another does or Redis is away."""
+        """Return once this process leads; wait as long as another does or Redis is away.
+
+        Raises
+        ------
+        AccessRefusedError
+            If Redis refuses our user.
+        """
         waits = False
         while True:
             try:
-                if await self._lock.acquire(blocking=False):
-                    return
+                with answering():
+                    if await self._lock.acquire(blocking=False):
+                        return
                 reason = "another learner leads"
-            except RedisError as error:
-                reason = f"Redis does not answer: {error}"
+            except WeldstreamError as error:
+                if not error.retriable:
+                    raise
+                reason = str(error)
             if not waits:
                 _log.info("standing by: %s", reason)
             waits = True
@@ -71,16 +81,25 @@ class Leadership:
         ------
         LeadershipLostError
             If the lock lapsed: another may have taken over, or may do so now.
+        AccessRefusedError
+            If Redis refuses our user.
         """
         while True:
             await asyncio.sleep(self._seconds / _RENEWALS)
             try:
-                await self._lock.reacquire()
-            except LockError:
-                # Even if it is free again: somebody may have had it, and have fenced us off.
-                raise LeadershipLostError("the lock of the active learner has lapsed") from None
-            except RedisError as error:
+                with answering():
+                    await self._renew()
+            except WeldstreamError as error:
+                if not error.retriable:
+                    raise
                 _log.warning("the lock of the active learner was not renewed: %s", error)
+
+    async def _renew(self) -> None:
+        try:
+            await self._lock.reacquire()
+        except LockError:
+            # Even if it is free again: somebody may have had it, and have fenced us off.
+            raise LeadershipLostError("the lock of the active learner has lapsed") from None
 
     async def release(self) -> None:
         """Let a stand-by take over at once."""

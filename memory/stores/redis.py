@@ -125,7 +125,7 @@ class RedisStore:
 
     async def offsets(self) -> dict[tuple[str, int], int]:
         """See :class:`~memory.stores.base.SampleStore`."""
-        with _answering():
+        with answering():
             stored = cast("dict[bytes, bytes]", await self._redis.hgetall(f"{self._prefix}offsets"))
         offsets = {}
         for key, value in stored.items():
@@ -143,7 +143,7 @@ class RedisStore:
     async def _call(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
         sent = (len(keys), *keys, self._prefix, *arguments)
         digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        with _answering():
+        with answering():
             try:
                 return await self._redis.evalsha(digest, *sent)
             except NoScriptError:  # a Redis that restarted has forgotten it; EVAL also teaches it again
@@ -151,7 +151,8 @@ class RedisStore:
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def answering() -> Iterator[None]:
+    """Turn the client's errors into ours: what may succeed later, what is refused, what finds no memory left."""
     try:
         yield
     except OutOfMemoryError as error:

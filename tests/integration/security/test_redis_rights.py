@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.lock import Lock
 from redis.exceptions import NoPermissionError, ResponseError
 from typer.testing import CliRunner
 
+from learner.leadership import leader_key
 from memory.admission import chance_of
 from memory.sampling import Balanced, Uniform
 from memory.stores.base import Capacity
-from memory.stores.redis import RedisStore, open_redis
+from memory.stores.redis import RedisStore, answering, open_redis
 from memory.stores.rights import redis_commands
 from schemas.errors import AccessRefusedError, ServiceUnavailableError
 from stream.cli import app
@@ -32,7 +34,7 @@ async def admin(redis: SecuredRedis) -> AsyncIterator[Redis]:
 
 
 async def use_everything(redis: SecuredRedis) -> None:
-    """Do all that the memory ever does, so that samples of both domains are pushed out."""
+    """Do all that the learner ever does: samples of both domains are pushed out, and the lock goes round."""
     async with open_redis(redis.settings("learner")) as client:
         store = RedisStore(client, f"{KEY_PREFIX}memory", seen_labels=4)
         capacity = Capacity(samples=4, bytes=10**6)
@@ -45,6 +47,11 @@ async def use_everything(redis: SecuredRedis) -> None:
         assert await store.offsets() == {("labels", 0): 16}
         await store.clear()
         assert not (await store.stats()).domains
+        with answering():
+            lock = Lock(client, leader_key(KEY_PREFIX), timeout=10)
+            assert await lock.acquire(blocking=False)
+            await lock.reacquire()
+            await lock.release()
 
 
 class TestTheWholeMemory(SampleStoreContract):
