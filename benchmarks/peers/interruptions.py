@@ -9,6 +9,7 @@ from benchmarks.figures import Figure, measured
 from benchmarks.peers.counting import Tally, tally
 from benchmarks.peers.load import QUIET_SECONDS, RATE, send_all, settled
 from benchmarks.peers.peer import StreamPeer
+from benchmarks.peers.processes import PATIENCE_SECONDS
 from benchmarks.peers.scans import Scans
 
 BEFORE, BURST, AFTER = 40, 16, 120
@@ -30,7 +31,7 @@ async def terminated(peer: StreamPeer, scans: Scans, at_most: float | None) -> l
 async def _interrupted(
     peer: StreamPeer,
     scans: Scans,
-    interrupt: Callable[[], Awaitable[None]],
+    interrupt: Callable[[], Awaitable[bool | None]],
     signal: str,
     *,
     what: str,
@@ -45,7 +46,7 @@ async def _interrupted(
     await asyncio.sleep(BURST_SECONDS)
     signalled = loop.time()
     meanwhile = asyncio.create_task(send_all(peer, after, sent, rate=RATE))
-    await interrupt()
+    obeyed = await interrupt()
     await peer.start()
     ready = loop.time()
     await meanwhile
@@ -53,10 +54,13 @@ async def _interrupted(
     found = tally(sent, peer.answers)
     early = sum(sent[i] < signalled for i in found.lost)
     down = sum(signalled <= sent[i] < ready for i in found.lost)
+    disobeyed = (
+        f", which it did not obey within {PATIENCE_SECONDS:g} s, so that it was killed" if obeyed is False else ""
+    )
     method = (
         f"{peer.setting}; {len(sent)} frames at {RATE:g}/s, {BURST} of them at once {BURST_SECONDS:g} s before "
-        f"{signal}, started again at once and ready {ready - signalled:.1f} s after the signal, sending goes on "
-        f"meanwhile; of the lost {early} were sent before the signal, {down} from then until it was ready; counted "
+        f"{signal}{disobeyed}, started again at once and ready {ready - signalled:.1f} s after the signal, sending "
+        f"goes on meanwhile; of the lost {early} were sent before the signal, {down} from then until it was ready; counted "
         f"when all had an answer or {QUIET_SECONDS:g} s after the last one"
     )
     return counts(peer.name, what, found, method, at_most)

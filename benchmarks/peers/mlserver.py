@@ -108,9 +108,9 @@ class MLServer:
         """Start it with what its repository holds."""
         await started(self._process)
 
-    async def terminate(self) -> None:
+    async def terminate(self) -> bool:
         """Send it SIGTERM."""
-        await terminated(self._process)
+        return await terminated(self._process)
 
     async def kill(self) -> None:
         """Kill it and its workers."""

@@ -81,8 +81,8 @@ class Peer(Protocol):
 class StreamPeer(Peer, Protocol):
     """A system between two topics: it may be away while frames come in."""
 
-    async def terminate(self) -> None:
-        """Send SIGTERM to the serving process and return when it has ended."""
+    async def terminate(self) -> bool:
+        """Send SIGTERM to the serving process; return when it has ended, False if it had to be killed."""
 
     async def kill(self) -> None:
         """Send SIGKILL to it and all its children."""

@@ -40,8 +40,12 @@ async def started(process: ManagedProcess) -> None:
     await asyncio.to_thread(process.wait_ready)
 
 
-async def terminated(process: ManagedProcess, timeout_s: float = 30.0) -> None:
-    """Send SIGTERM to the process itself, as a supervisor does, not to its children; wait for its end.
+PATIENCE_SECONDS = 30.0
+"""From SIGTERM to SIGKILL."""
+
+
+async def terminated(process: ManagedProcess, timeout_s: float = PATIENCE_SECONDS) -> bool:
+    """Send SIGTERM to the process itself, as a supervisor does, not to its children; tell whether it ended.
 
     One that has not ended in time is killed, as a supervisor does too.
     """
@@ -50,3 +54,5 @@ async def terminated(process: ManagedProcess, timeout_s: float = 30.0) -> None:
         await asyncio.to_thread(process.wait, timeout_s)
     except ProcessFailedError:
         process.kill()
+        return False
+    return True

@@ -61,9 +61,9 @@ class Weldstream:
             self._service = self._rig.stack.start_service("inference", "inference.app", wait="none")
         await started(self._service)
 
-    async def terminate(self) -> None:
+    async def terminate(self) -> bool:
         """Stop it in order."""
-        await terminated(self._running())
+        return await terminated(self._running())
 
     async def kill(self) -> None:
         """Kill it."""
