@@ -60,8 +60,8 @@ async def _interrupted(
     method = (
         f"{peer.setting}; {len(sent)} frames at {RATE:g}/s, {BURST} of them at once {BURST_SECONDS:g} s before "
         f"{signal}{disobeyed}, started again at once and ready {ready - signalled:.1f} s after the signal, sending "
-        f"goes on meanwhile; of the lost {early} were sent before the signal, {down} from then until it was ready; counted "
-        f"when all had an answer or {QUIET_SECONDS:g} s after the last one"
+        f"goes on meanwhile; of the lost {early} were sent before the signal, {down} from then until it was ready; "
+        f"counted when all had an answer or {QUIET_SECONDS:g} s after the last one"
     )
     return counts(peer.name, what, found, method, at_most)
 
