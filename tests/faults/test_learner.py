@@ -70,7 +70,8 @@ async def send_until_killed(outside: Outside, process: Process) -> None:
 def learned_before(outside: Outside, settings: LearnerSettings) -> int:
     """Return the labels in the weights that a restart goes on from."""
     found = checkpoint(settings)
-    if found is not None:
+    # One from before the first model gives way to the version that came of it.
+    if found is not None and found.extra["trained"]:
         return int(found.position.labels_learned)
     serving = registry_of(outside).serving()
     return 0 if serving is None else serving.version.labels_learned
