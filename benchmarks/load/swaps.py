@@ -182,8 +182,8 @@ class Swaps:
 def _memory(course: Course, method: str) -> list[Figure]:
     early, late = (float(np.mean(part)) for part in (course.rest[:EDGE], course.rest[-EDGE:]))
     how = (
-        f"{method}; with one version in memory, {STEADY_SECONDS:g} s after each round of {SWAPS_OF_A_ROUND}: mean after "
-        f"the last {EDGE} rounds over that after the first {EDGE}, less 1; {len(course.rest)} rounds"
+        f"{method}; with one version in memory, {STEADY_SECONDS:g} s after each round of {SWAPS_OF_A_ROUND}: mean "
+        f"after the last {EDGE} rounds over that after the first {EDGE}, less 1; {len(course.rest)} rounds"
     )
     most = f"{method}; with all versions in memory that welds in progress need: the most after any swap"
     return [

@@ -16,10 +16,11 @@ def line(at: float, latency: float) -> Line:
 
 @pytest.mark.parametrize(("last", "passed"), [(104, True), (106, False)])
 def test_memory_after_the_last_swaps_is_held_against_the_first(last: int, passed: bool) -> None:
-    course = Course(resident=[100] * 50 + [1000] * 900 + [last] * 50)
-    drift, _ = _memory(course, "how")
+    course = Course(resident=[2**20, 7 * 2**20], rest=[100] * 2 + [1000] * 6 + [last] * 2)
+    drift, _, most = _memory(course, "how")
     assert drift.value == pytest.approx(last / 100 - 1)
     assert drift.passed is passed
+    assert most.value == 7
 
 
 @pytest.mark.parametrize(("slow", "passed"), [(0.12, True), (0.13, False)])
