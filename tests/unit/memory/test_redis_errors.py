@@ -13,7 +13,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from memory.stores.base import MemoryExhaustedError
-from memory.stores.redis import _answering, open_redis
+from memory.stores.redis import answering, open_redis
 from schemas.errors import AccessRefusedError, ServiceUnavailableError
 from schemas.settings import RedisSettings
 
@@ -35,7 +35,7 @@ IN_A_SCRIPT = "The user executing the script can't run this command or subcomman
     ids=str,
 )
 def test_errors_say_who_must_act(raised: Exception, expected: type[Exception]) -> None:
-    with pytest.raises(expected) as caught, _answering():
+    with pytest.raises(expected) as caught, answering():
         raise raised
     assert type(caught.value) is expected
     assert caught.value.__cause__ is raised
@@ -51,12 +51,12 @@ def test_a_refused_certificate_is_found_behind_the_clients_error() -> None:
         except OSError as error:
             raise RedisConnectionError("Error 1 connecting") from error
 
-    with pytest.raises(AccessRefusedError, match="certificate of Redis is refused: self-signed"), _answering():
+    with pytest.raises(AccessRefusedError, match="certificate of Redis is refused: self-signed"), answering():
         connect()
 
 
 def test_a_bug_stays_a_bug() -> None:
-    with pytest.raises(ResponseError, match="unknown command"), _answering():
+    with pytest.raises(ResponseError, match="unknown command"), answering():
         raise ResponseError("unknown command")
 
 
