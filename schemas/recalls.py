@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from schemas.frames import Identifier
-from schemas.judgements import RecordPosition
+from schemas.judgements import MOST, RecordPosition
 
 
 class WeldRecall(BaseModel):
@@ -43,11 +43,11 @@ class WeldRecall(BaseModel):
     recall_id: Annotated[str, Field(min_length=1, max_length=300)]
     weld_id: Identifier
     judged_by: Annotated[tuple[int, ...], Field(min_length=1)]
-    judged_again_by: Annotated[int, Field(ge=1)]
+    judged_again_by: Annotated[int, Field(ge=1, le=MOST)]
     defective_before: bool
     defective_after: bool
-    frames: Annotated[int, Field(ge=0)]
-    gone: Annotated[int, Field(ge=0)]
+    frames: Annotated[int, Field(ge=0, le=MOST)]
+    gone: Annotated[int, Field(ge=0, le=MOST)]
     flipped: tuple[Identifier, ...]
     upto: RecordPosition
     recalled_at: AwareDatetime

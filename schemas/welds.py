@@ -80,7 +80,7 @@ class PassEnd(BaseModel):
 
     weld_id: Identifier
     pass_id: Identifier
-    model_version: Annotated[int, Field(ge=1)]
-    judged: Annotated[int, Field(ge=1)]
+    model_version: Annotated[int, Field(ge=1, le=MOST)]
+    judged: Annotated[int, Field(ge=1, le=MOST)]
     head: Sha256
     ended_at: AwareDatetime

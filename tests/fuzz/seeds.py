@@ -21,19 +21,24 @@ from schemas import (
     ModelReleased,
     ReviewRequest,
 )
+from schemas.inspectors import InspectorStanding, Standing
 from schemas.judgements import RecordPosition
+from schemas.recalls import WeldRecall
 from schemas.settings import KafkaSettings
 from schemas.topics import (
     ALERTS,
     DRIFT_ALARMS,
+    INSPECTORS,
     JUDGEMENTS,
     LABELS,
     MODEL_RELEASES,
+    RECALLS,
     REVIEW_REQUESTS,
+    WELD_PASSES,
     WELD_STATES,
     Topic,
 )
-from schemas.welds import WeldState
+from schemas.welds import PassEnd, WeldState
 from stream.codec import encode_event, encode_frame, encode_raster
 from stream.codec.images import encode_image
 from stream.codec.png import _expected
@@ -145,6 +150,23 @@ def events() -> tuple[tuple[Topic, OutRecord], ...]:
         ),
         MODEL_RELEASES: ModelReleased.model_validate(
             {"version": version, "kind": "release", "sequence": 4, "announced_at": TIME, "reason": "better"}
+        ),
+        WELD_PASSES: PassEnd(weld_id="W1", pass_id="F1", model_version=3, judged=2, head=SHA, ended_at=TIME),
+        INSPECTORS: InspectorStanding(
+            inspector_id="ada", standing=Standing.QUARANTINED, reason="asleep", decided_by="learner", decided_at=TIME
+        ),
+        RECALLS: WeldRecall(
+            recall_id="weld-7",
+            weld_id="W1",
+            judged_by=(3,),
+            judged_again_by=2,
+            defective_before=True,
+            defective_after=False,
+            frames=3,
+            gone=1,
+            flipped=("F1",),
+            upto=RecordPosition(topic="weldstream.judgements", partition=1, offset=7),
+            recalled_at=TIME,
         ),
         WELD_STATES: WeldState.model_validate(
             state | {"stretches": [{"code": 100, "first_frame": "F1", "start_mm": 1, "end_mm": 2.5}]}
