@@ -158,6 +158,16 @@ async def send_and_wait(producer: AIOKafkaProducer, record: OutRecord) -> None:
     await (await send(producer, record))
 
 
+async def send_once(kafka: KafkaSettings, record: OutRecord, *, client_id: str) -> None:
+    """Connect, produce one record, and disconnect: for commands, which have nothing else to send."""
+    producer: Any = make_producer(kafka, client_id=client_id)
+    await producer.start()
+    try:
+        await send_and_wait(producer, record)
+    finally:
+        await producer.stop()
+
+
 def connection_arguments(kafka: KafkaSettings) -> dict[str, Any]:
     """Return the arguments that every aiokafka client shares.
 

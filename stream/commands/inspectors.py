@@ -4,7 +4,7 @@ import asyncio
 import getpass
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.table import Table
 from schemas.inspectors import InspectorStanding, Standing
 from schemas.settings import KafkaSettings
 from schemas.topics import INSPECTORS
-from stream.broker import make_producer, send_and_wait
+from stream.broker import send_once
 from stream.codec import decode_event, encode_event
 from stream.commands.settings import CommandSettings
 from stream.reading import partitions_of, read_to_end
@@ -77,12 +77,7 @@ async def _publish(kafka: KafkaSettings, decision: InspectorStanding) -> None:
         source="weldstream/inspectors",
         time=decision.decided_at,
     )
-    producer: Any = make_producer(kafka, client_id="weldstream-inspectors")
-    await producer.start()
-    try:
-        await send_and_wait(producer, record)
-    finally:
-        await producer.stop()
+    await send_once(kafka, record, client_id="weldstream-inspectors")
 
 
 async def _decisions(kafka: KafkaSettings) -> dict[str, InspectorStanding]:

@@ -1,7 +1,7 @@
 """``weldstream models``: the model registry, and which version serves."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,7 +13,7 @@ from memory.signing import UntrustedError, Verifier
 from schemas.events import ModelReleased, ModelVersion, ReleaseKind
 from schemas.settings import KafkaSettings
 from schemas.topics import MODEL_RELEASES
-from stream.broker import make_producer, send_and_wait
+from stream.broker import send_once
 from stream.codec import encode_event
 from stream.commands.settings import CommandSettings
 from stream.topics import ensure_topics
@@ -107,9 +107,4 @@ async def _publish(kafka: KafkaSettings, release: ModelReleased) -> None:
         source="weldstream/models",
         time=release.announced_at,
     )
-    producer: Any = make_producer(kafka, client_id="weldstream-models")
-    await producer.start()
-    try:
-        await send_and_wait(producer, record)
-    finally:
-        await producer.stop()
+    await send_once(kafka, record, client_id="weldstream-models")
