@@ -150,7 +150,8 @@ class RecallerNode:
             await consumer.commit(seen)
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS) if more else first
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), wait if more else None)
+                async with asyncio.timeout(wait if more else None):
+                    await self._news.wait()
 
 
 async def _end(work: asyncio.Task[None]) -> None:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -185,10 +186,9 @@ class LearnerService:
         await self._save_where_due()
 
     async def _wait(self) -> None:
-        try:
-            await asyncio.wait_for(self._intake.arrived.wait(), _POLL_SECONDS)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_SECONDS):
+                await self._intake.arrived.wait()
 
     def _enough_for_a_model(self) -> bool:
         labels = len(self._books.pending) + len(self._validation)

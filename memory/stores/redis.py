@@ -1,5 +1,6 @@
 """The memory in Redis: each operation is one Lua call, atomic and one round trip."""
 
+import asyncio
 import hashlib
 import json
 import ssl
@@ -152,9 +153,17 @@ class RedisStore:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Turn the client's errors into ours: what may succeed later, what is refused, what finds no memory left."""
+    """Turn the client's errors into ours: what may succeed later, what is refused, what finds no memory left.
+
+    A cancellation that the client lost is made good: it awaits with
+    ``asyncio.wait_for``, which before Python 3.12 forgets one that comes
+    together with the result.
+    """
     try:
         yield
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
     except OutOfMemoryError as error:
         raise MemoryExhaustedError(f"Redis has reached maxmemory and evicts nothing: {error}") from error
     except (AuthenticationError, NoPermissionError) as error:
