@@ -6,7 +6,7 @@ from datetime import datetime
 
 from inference.loading import Artifacts, fetch
 from inference.metrics import InferenceMetrics
-from inference.session import TRIALS, ModelSession, SessionLoader
+from inference.session import ModelSession, SessionLoader
 from inference.slot import SessionSlot
 from schemas.classes import ClassTable
 from schemas.errors import WeldstreamError
@@ -138,7 +138,6 @@ class ModelInstaller:
         # Each step begins between two batches: what it takes of the processor's caches, few frames miss.
         await self._slot.quiet(_PATIENCE_SECONDS)
         session = await asyncio.to_thread(self._loader.build, version, graph, weights)
-        for _ in range(TRIALS):
-            await self._slot.quiet(_PATIENCE_SECONDS)
-            await asyncio.to_thread(self._loader.try_out, session)
+        await self._slot.quiet(_PATIENCE_SECONDS)
+        await asyncio.to_thread(self._loader.try_out, session)
         return session

@@ -19,8 +19,6 @@ from schemas.events import ModelVersion
 _ORT: Any = onnxruntime
 
 OUTPUTS = ("mask", "confidence", "entropy")
-TRIALS = 2
-"""The first run of a shape plans its memory, the second takes it: neither is left to a frame."""
 PATIENCE_SECONDS = 60.0
 _DTYPES = (np.uint8, np.float32, np.float32)
 
@@ -99,7 +97,7 @@ class SessionLoader:
         self._lock = threading.Lock()
 
     def load(self, version: ModelVersion, graph: Path, weights: Path) -> ModelSession:
-        """Build a session and try it out as often as it needs.
+        """Build a session and try it out.
 
         Raises
         ------
@@ -107,8 +105,7 @@ class SessionLoader:
             As :meth:`build` and :meth:`try_out` do.
         """
         session = self.build(version, graph, weights)
-        for _ in range(TRIALS):
-            self.try_out(session)
+        self.try_out(session)
         return session
 
     def build(self, version: ModelVersion, graph: Path, weights: Path) -> ModelSession:
@@ -150,6 +147,9 @@ class SessionLoader:
         # from the heap then is not what the next runs need. Without it, each run asks the heap, and the first frames
         # after a swap wait for pages.
         options.enable_cpu_mem_arena = True
+        # The first run of a shape would plan its memory and the second take it anew: a frame would wait for that, or
+        # a session be tried out twice. From the arena, runs without a plan are as fast.
+        options.enable_mem_pattern = False
         # Threads that spin between runs would take the core on which frames are decoded.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
