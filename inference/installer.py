@@ -135,9 +135,9 @@ class ModelInstaller:
 
     async def _build(self, version: ModelVersion) -> ModelSession:
         graph, weights = await asyncio.to_thread(fetch, self._artifacts, version)
-        # Each step begins between two batches: what it takes of the processor's caches, few frames miss.
-        await self._slot.quiet(_PATIENCE_SECONDS)
+        # Each step begins when a batch has ended: what it takes of the processor and its caches, few frames miss.
+        await self._slot.pause(_PATIENCE_SECONDS)
         session = await asyncio.to_thread(self._loader.build, version, graph, weights)
-        await self._slot.quiet(_PATIENCE_SECONDS)
+        await self._slot.pause(_PATIENCE_SECONDS)
         await asyncio.to_thread(self._loader.try_out, session)
         return session

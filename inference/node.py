@@ -88,8 +88,8 @@ class InferenceNode:
         self._verifier = verifier_of(settings.registry)
         self.metrics = InferenceMetrics(registry)
         self._books: Callable[[], list[WeldBook]] = list
-        self.slot = SessionSlot(settings.serving.max_live_models, self._versions_needed)
         self.partitions = Partitions(self.metrics, settings.serving.max_in_flight, self._release)
+        self.slot = SessionSlot(settings.serving.max_live_models, self._versions_needed, self.partitions.pause)
         self._outputs = Outputs(
             settings.kafka, settings.serving.output_suffix, settings.serving.role == "champion", clock
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 
 from aiokafka import ConsumerRebalanceListener
 from aiokafka.structs import TopicPartition
@@ -67,6 +68,17 @@ class Partitions(ConsumerRebalanceListener):
             self._in_flight -= frames
             self._metrics.in_flight.set(self._in_flight)
             self._changed.notify_all()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait until the last frame on the way has just been committed, at most so long.
+
+        What is begun at any other moment of a pause between frames lasts into
+        the next frame, which then takes longer.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait()
+                await self._changed.wait_for(lambda: self._in_flight == 0)
 
     async def close(self) -> None:
         """Let nobody fetch or wait any more."""

@@ -51,8 +51,8 @@ class ServingSettings(Section):
     )
     max_frame_pixels: Annotated[int, Field(ge=1)] = Field(4 * 1024 * 1024, description="Most pixels of a frame.")
     cache_dir: Path | None = Field(None, description="Where models are cached; a temporary folder by default.")
-    warmup_rows: Annotated[int, Field(ge=1)] = Field(256, description="Rows of the frames a new model is tried on.")
-    warmup_columns: Annotated[int, Field(ge=1)] = Field(256, description="Columns of those frames.")
+    warmup_rows: Annotated[int, Field(ge=1)] = Field(64, description="Rows of the frame a new model is tried on.")
+    warmup_columns: Annotated[int, Field(ge=1)] = Field(64, description="Columns of that frame.")
 
     @model_validator(mode="after")
     def _shadow_keeps_to_itself(self) -> Self:

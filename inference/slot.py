@@ -1,10 +1,9 @@
 """The place where the serving model sits: swapped at once, freed when nobody uses it any more."""
 
 import asyncio
-import contextlib
 import ctypes
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -66,9 +65,12 @@ class SessionSlot:
         Most sessions at once.
     needed : callable
         Returns the versions that welds in progress are judged by.
+    pause : callable
+        Waits until frames pause, at most so many seconds.
     """
 
-    def __init__(self, limit: int, needed: Callable[[], set[int]]) -> None:
+    def __init__(self, limit: int, needed: Callable[[], set[int]], pause: Callable[[float], Awaitable[None]]) -> None:
+        self.pause = pause
         self._limit = limit
         self._needed = needed
         self._current: Serving | None = None
@@ -156,16 +158,9 @@ class SessionSlot:
     async def _retire(self, serving: Serving) -> None:
         await serving.idle.wait()
         # Freeing holds the interpreter for milliseconds, which no frame should wait for.
-        await self.quiet(_PATIENCE_SECONDS)
+        await self.pause(_PATIENCE_SECONDS)
         serving.free()
         await asyncio.to_thread(return_memory)
-
-    async def quiet(self, seconds: float) -> None:
-        """Wait until no batch runs, at most so long."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while busy := [serving for serving in self._live.values() if not serving.idle.is_set()]:
-                    await busy[0].idle.wait()
 
     async def retired(self) -> None:
         """Wait until the memory of what was retired has been given back."""

@@ -81,3 +81,23 @@ async def test_a_partition_is_released_when_its_frames_are_committed() -> None:
     await partitions.remove(2)
     await revoking
     assert released == list(OURS)
+
+
+async def test_a_pause_begins_when_the_last_frame_on_the_way_is_committed() -> None:
+    partitions = make()
+    partitions.add(2)
+    pausing = asyncio.create_task(partitions.pause(60))
+    await settle()
+    await partitions.remove(1)
+    await settle()
+    assert not pausing.done()
+    await partitions.remove(1)
+    await asyncio.wait_for(pausing, 5)
+
+
+async def test_a_pause_that_lasts_already_is_too_late_and_nobody_waits_for_the_next_for_ever() -> None:
+    partitions = make()
+    pausing = asyncio.create_task(partitions.pause(0.05))
+    await settle()
+    assert not pausing.done()
+    await asyncio.wait_for(pausing, 5)

@@ -14,7 +14,10 @@ def load(folder: Path, number: int) -> ModelSession:
 
 
 def make_slot(limit: int = 4, needed: set[int] | None = None) -> SessionSlot:
-    return SessionSlot(limit, lambda: needed or set())
+    async def pause(_: float) -> None:
+        await asyncio.sleep(0)
+
+    return SessionSlot(limit, lambda: needed or set(), pause)
 
 
 async def test_filled_waits_for_the_first_model(tmp_path: Path) -> None:
