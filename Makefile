@@ -80,6 +80,7 @@ docs: setup ## Write the generated documents and the table of settings
 	@$(BIN)/python docs/generate.py
 
 bench: setup ## Measure the figures; ends non-zero where a bar is missed
+	@$(BIN)/python -m benchmarks.ledger
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-load: setup ## Overload, a thousand swaps, two processes, sizes on paper: about half an hour

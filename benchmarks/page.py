@@ -28,6 +28,7 @@ class Section:
 
 SECTIONS = (
     Section("serving.json", "Serving and learning", "make bench", "Ratios are taken within one run."),
+    Section("ledger.json", "Ledger", "make bench", "Export and check of the judgements of many welds."),
     Section(
         "load.json",
         "Load",
