@@ -151,9 +151,7 @@ class GemProjection:
         if self._config.constraints is not None and self._config.constraints < len(worst):
             chosen = np.sort(np.argsort(worst, kind="stable")[: self._config.constraints])
             rows, worst = rows[torch.from_numpy(chosen).to(rows.device)], worst[chosen]
-        multipliers = solve_dual(
-            (rows @ rows.T).double().cpu().numpy(), worst, self._config.margin, self._config.ridge
-        )
+        multipliers = solve_dual((rows @ rows.T).double().cpu().numpy(), worst, self._config.margin, self._config.ridge)
         correction = torch.from_numpy(multipliers).to(rows)
         return Projected(torch.addmv(gradient, rows.T, correction), violated)
 

@@ -200,5 +200,3 @@ class GroupedGradients(TorchFunctionMode):
 
 def _pair(value: int | Sequence[int]) -> Sequence[int]:
     return (value, value) if isinstance(value, int) else tuple(value)
-
-

@@ -154,7 +154,7 @@ class Passes:
         each = forward.losses.detach().cpu().numpy().astype(np.float64)
         starts = np.cumsum([0, *forward.counts[:-1]])
         losses = np.add.reduceat(each, starts) / forward.counts
-        return Passed(rows, losses, sum(float(penalty.detach()) for penalty in forward.penalties))
+        return Passed(rows, losses, sum((float(penalty.detach()) for penalty in forward.penalties), start=0.0))
 
 
 @dataclass(frozen=True, slots=True)

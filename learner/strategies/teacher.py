@@ -22,6 +22,7 @@ class Teacher:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._copy: nn.Module | None = None
+        self._classifier: nn.Module | None = None
 
     @property
     def taken(self) -> bool:
@@ -31,6 +32,7 @@ class Teacher:
     def take(self) -> None:
         """Copy the network as it is now."""
         self._copy = copy.deepcopy(self._model).requires_grad_(requires_grad=False).eval()
+        self._classifier = None
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
@@ -43,7 +45,9 @@ class Teacher:
     def outputs(self, images: Tensor) -> Outputs:
         """Return what the copy answers, with its features."""
         assert self._copy is not None, "a network must have been taken"
-        with FeatureTap(find_classifier(self._copy)) as tap:
+        if self._classifier is None:
+            self._classifier = find_classifier(self._copy)
+        with FeatureTap(self._classifier) as tap:
             logits = self._copy(images)
         return Outputs(logits, tap.features)
 
