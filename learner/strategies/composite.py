@@ -71,6 +71,7 @@ class Strategy:
         clip_norm: float | None = None,
     ) -> None:
         self._model = model
+        self._modules = tuple(model.modules())
         self._parameters = tuple(parameters)
         self._optimizer = optimizer
         self._rehearsal = rehearsal
@@ -131,7 +132,8 @@ class Strategy:
             msg = "a step needs at least one new sample"
             raise ValueError(msg)
         # Evaluation mode here, and not only by the caller: a pass over the memory must not move batch statistics.
-        self._model.eval()
+        if any(module.training for module in self._modules):
+            self._model.eval()
         past = {name: samples for name, samples in memory.items() if len(samples)}
         names = tuple(past)
         if self._projection is not None:
@@ -187,8 +189,8 @@ class Strategy:
         self, gradient: Tensor, passed: Passed, past: tuple[str, ...], names: tuple[str, ...]
     ) -> tuple[Tensor, tuple[str, ...]]:
         """Project a gradient, and say which past domains it violated."""
-        if self._projection is None or not names:
-            return gradient, ()
+        if self._projection is None or not names or not bool(torch.isfinite(gradient.sum())):
+            return gradient, ()  # what is not finite is refused by the step: no part shall keep anything of it
         if not self._projection.together:
             projected = self._projection(gradient, passed.rows[1 : 1 + len(past)], past, names)
             return projected.gradient, projected.violated

@@ -88,7 +88,8 @@ def solve_dual(gram: Array, products: Array, margin: float, ridge: float) -> Arr
     """
     quadratic = gram + ridge * np.eye(len(gram))
     if len(gram) == 1:
-        return np.maximum(-products / quadratic[0], margin)
+        single: Array = np.maximum(-products / quadratic[0], margin)
+        return single
     lower = scipy.linalg.cholesky(quadratic, lower=True)
     linear = products + quadratic @ np.full(len(gram), margin)
     target = -scipy.linalg.solve_triangular(lower, linear, lower=True)

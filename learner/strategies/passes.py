@@ -91,21 +91,21 @@ class Passes:
         counts = [len(samples) for samples in past.values()]
         sizes = [sum(counts)] if one_constraint else counts
         shares = [count / sum(counts) if one_constraint else 1.0 for count in counts]
-        rows = self._rows.reset(1 + len(sizes))
         if self._groupable:
+            rows = self._rows.room(1 + len(sizes))
             for parameter in self._rows.parameters:
                 parameter.grad = None
             try:
-                with GroupedGradients(self._rows, [len(new), *sizes]):
+                with GroupedGradients(self._rows, [len(new), *sizes]) as grouped:
                     forward = self._forward([new, *past.values()], [1.0, *shares], held=len(new), factor=1.0 / share)
                 passed = self._back(rows, forward)
-                if all(parameter.grad is None for parameter in self._rows.parameters):
-                    return passed
+                grouped.complete()
             except UngroupableError:
-                pass
-            # A network with other layers: its groups pass one after the other, now and from now on.
-            self._groupable = False
-            rows.zero_()
+                # A network with other layers: its groups pass one after the other, now and from now on.
+                self._groupable = False
+            else:
+                return passed
+        rows = self._rows.reset(1 + len(sizes))
         self._rows.collect_into(0)
         first = self._back(rows, self._forward([new], [1.0], held=len(new), factor=1.0 / share))
         losses = [first.losses]

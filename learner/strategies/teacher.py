@@ -29,10 +29,11 @@ class Teacher:
         """Whether there is a copy."""
         return self._copy is not None
 
-    def take(self) -> None:
-        """Copy the network as it is now."""
-        self._copy = copy.deepcopy(self._model).requires_grad_(requires_grad=False).eval()
+    def take(self) -> nn.Module:
+        """Copy the network as it is now, and return the copy."""
+        self._copy = taken = copy.deepcopy(self._model).requires_grad_(requires_grad=False).eval()
         self._classifier = None
+        return taken
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
@@ -65,6 +66,4 @@ class Teacher:
         """
         self._copy = None
         if state.tensors:
-            self.take()
-            assert self._copy is not None
-            self._copy.load_state_dict(dict(state.tensors), strict=True)
+            self.take().load_state_dict(dict(state.tensors), strict=True)

@@ -88,7 +88,7 @@ def test_a_sample_stored_without_logits_counts_as_nothing() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 3, 5, 5), (2, 4, 8, 8), (2, 3, 2, 4), (2, 3)])
 def test_logits_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="stored logits .* are not those of the network"):
+    with pytest.raises(ValueError, match=r"stored logits .* are not those of the network"):
         distances(torch.zeros(2, 3, 8, 8), torch.zeros(shape))
 
 

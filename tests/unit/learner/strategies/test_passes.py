@@ -25,7 +25,8 @@ def masks(n: int, seed: int, size: int = 64) -> Batch:
 
 MLP = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4, bias=False), nn.BatchNorm1d(4), nn.Linear(4, 3))
 CNN = nn.Sequential(
-    nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Conv2d(4, 8, 3, 1, 2, 2, groups=2, bias=False),
+    nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(inplace=True),
+    nn.Conv2d(4, 8, 3, padding=2, dilation=2, groups=2, bias=False),
     nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3),
 )  # fmt: skip
 TOKENS = nn.Sequential(nn.Unflatten(1, (3, 2)), nn.Linear(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3))
@@ -98,7 +99,7 @@ def test_batch_statistics_cannot_be_told_apart() -> None:
 
 def test_a_frozen_layer_has_no_gradient_in_any_row() -> None:
     model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
-    model[2].requires_grad_(False)
+    model[2].requires_grad_(requires_grad=False)
     groups = [classes(n, n, 6) for n in (5, 2)]
     ours, _ = rows_of(model, groups, groupable=True, one=False)
     theirs, _ = rows_of(model, groups, groupable=False, one=False)
