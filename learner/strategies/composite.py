@@ -226,12 +226,13 @@ class Strategy:
         return {**self._distillations, **self._anchors}
 
     def state(self) -> State:
-        """Return what must survive a restart, the parts' state included."""
+        """Return what must survive a restart, the parts' state included: copies that no step changes."""
         states = {name: part.state() for name, part in self._parts().items()}
         if self._projection is not None:
             states[_PROJECTION] = self._projection.state()
         joined = State.join(states)
-        return State(joined.tensors, {"domain": self._domain, "ended": self._ended, "parts": joined.values})
+        tensors = {name: tensor.detach().cpu().clone() for name, tensor in joined.tensors.items()}
+        return State(tensors, {"domain": self._domain, "ended": self._ended, "parts": joined.values})
 
     def restore(self, state: State) -> None:
         """Take over what :meth:`state` returned.
@@ -241,7 +242,8 @@ class Strategy:
         """
         self._domain = state.values["domain"]
         self._ended = int(state.values.get("ended", 0))
-        parts = State(state.tensors, state.values["parts"])
+        device = self._parameters[0].device
+        parts = State({name: t.to(device) for name, t in state.tensors.items()}, state.values["parts"])
         for name, part in self._parts().items():
             if name in parts.values:
                 part.restore(parts.part(name))

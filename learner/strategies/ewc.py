@@ -29,7 +29,7 @@ class EwcConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["ewc"] = "ewc"
-    weight: Annotated[float, Field(gt=0)] = 10.0
+    weight: Annotated[float, Field(gt=0)] = 1.0
     fisher: FisherKind = "exact"
 
 
@@ -48,7 +48,7 @@ class OnlineEwcConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["online_ewc"] = "online_ewc"
-    weight: Annotated[float, Field(gt=0)] = 10.0
+    weight: Annotated[float, Field(gt=0)] = 1.0
     decay: Annotated[float, Field(ge=0, le=1)] = 1.0
     fisher: FisherKind = "exact"
 

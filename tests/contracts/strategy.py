@@ -153,6 +153,17 @@ class StrategyContract:
         assert reports[0] == reports[1]
         assert equal(whole, resumed)
 
+    def test_a_state_is_a_copy_that_no_step_changes(self, config: StrategyConfig, labels: Labels) -> None:
+        setup = Setup(config, labels)
+        setup.learn_a_domain(labels)
+        setup.strategy.observe(make_batch(3, labels=labels), make_memory(labels))
+        state = setup.strategy.state()
+        kept = written(state)
+        setup.strategy.observe(make_batch(4, labels=labels), make_memory(labels))
+        setup.strategy.end_domain({"b": make_batch(5, labels=labels)})
+        assert all(torch.equal(tensor, kept.tensors[name]) for name, tensor in state.tensors.items())
+        assert state.values == kept.values
+
     def test_an_empty_batch_is_refused(self, config: StrategyConfig, labels: Labels) -> None:
         batch = make_batch(3, labels=labels)
         empty = Batch(batch.images[:0], batch.targets[:0])
