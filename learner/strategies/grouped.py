@@ -119,7 +119,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
-        (inputs,) = ctx.saved_tensors
+        inputs: Tensor = ctx.saved_tensors[0]
 
         def back(samples: slice) -> Tensor:
             return grad[samples].flatten(0, -2)

@@ -30,8 +30,9 @@ CNN = nn.Sequential(
 )  # fmt: skip
 TOKENS = nn.Sequential(nn.Unflatten(1, (3, 2)), nn.Linear(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3))
 TWICE = nn.Linear(6, 6)
-FOLDED = nn.Sequential(nn.Unflatten(1, (3, 2)), nn.Flatten(0, 1), nn.Linear(2, 4), nn.Unflatten(0, (-1, 3)), nn.Flatten(),
-                       nn.Linear(12, 3))  # fmt: skip
+FOLDED = nn.Sequential(
+    nn.Unflatten(1, (3, 2)), nn.Flatten(0, 1), nn.Linear(2, 4), nn.Unflatten(0, (-1, 3)), nn.Flatten(), nn.Linear(12, 3)
+)
 SHARED = nn.Sequential(TWICE, nn.ReLU(), TWICE, nn.ReLU(), nn.Linear(6, 3))
 OTHER = nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.PReLU(), nn.Linear(5, 3))
 UNET = build_model(ModelConfig(pretrained=False), 3)
