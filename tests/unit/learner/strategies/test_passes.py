@@ -43,8 +43,7 @@ def rows_of(model: nn.Module, groups: list[Batch], *, groupable: bool, one: bool
     dense = groups[0].targets.ndim > 1
     parameters = tuple(used_parameters(model, 64).values()) if dense else tuple(model.parameters())
     loss = SegmentationLoss(LossConfig()) if dense else ClassLoss()
-    passes = Passes(model, loss, NoRehearsal(), (), GradientRows(parameters))
-    passes._groupable = groupable
+    passes = Passes(model, loss, NoRehearsal(), (), GradientRows(parameters), groupable=groupable)
     new, *past = groups
     found = passes.apart(new, {str(i): batch for i, batch in enumerate(past)}, one_constraint=one, share=0.5)
     assert len(found.losses) == len(groups)
