@@ -14,6 +14,7 @@ from learner.books import Books, strike_key
 from learner.bootstrap import train_first_model
 from learner.checkpoint import Checkpoint, CheckpointStore
 from learner.holdout import ValidationSet
+from learner.inspectors import InspectorGuard
 from learner.intake import Intake
 from learner.labels import Label
 from learner.learning import DivergedBatchError, Learning
@@ -77,6 +78,8 @@ class LearnerService:
         What waits, and who says when something came.
     memory, validation, watch : Memory, ValidationSet, RollbackWatch
         For checkpoints, for the first model, and whether to look back.
+    guard : InspectorGuard or None
+        Shown what is about to be learned; None where nobody is set aside unasked.
     checkpoints : CheckpointStore
         Where the training state goes.
     identity : mapping
@@ -104,6 +107,7 @@ class LearnerService:
         memory: Memory,
         validation: ValidationSet,
         watch: RollbackWatch,
+        guard: InspectorGuard | None,
         checkpoints: CheckpointStore,
         identity: Mapping[str, Any],
         trained: bool,
@@ -122,6 +126,7 @@ class LearnerService:
         self._memory = memory
         self._validation = validation
         self._watch = watch
+        self._guard = guard
         self._checkpoints = checkpoints
         self._identity = identity
         self._trained = trained
@@ -205,6 +210,8 @@ class LearnerService:
         await self.save()
 
     async def _learn(self, group: Sequence[Label]) -> None:
+        if self._guard is not None:
+            await self._guard.look_closer(group, self._learning.domains)
         try:
             await self._learning.learn([label.sample for label in group])
         except DivergedBatchError as error:
@@ -280,6 +287,7 @@ class LearnerService:
             **self._identity,
             "memory_rng": self._memory.rng_state(),
             "trained": self._trained,
+            "inspectors": None if self._guard is None else self._guard.state(),
         }
         offsets = self._books.progress.offsets()
 
