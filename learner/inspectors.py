@@ -13,8 +13,7 @@ from learner.settings import InspectorSettings
 from learner.telemetry import LearnerMetrics
 from schemas.errors import BadRecordError
 from schemas.inspectors import InspectorStanding, Standing
-from schemas.topics import INSPECTORS
-from stream.codec import decode_event
+from stream.inspectors import decode_standing
 from stream.records import InRecord
 
 _log = logging.getLogger(__name__)
@@ -32,15 +31,14 @@ class Standings:
     def __init__(self) -> None:
         self._decisions: dict[str, InspectorStanding] = {}
 
-    def take(self, record: InRecord) -> InspectorStanding:
-        """Read a decision and let it count.
-
-        Raises
-        ------
-        BadRecordError
-            If it cannot be read.
-        """
-        decision = decode_event(record, INSPECTORS, InspectorStanding)
+    def take(self, record: InRecord, metrics: LearnerMetrics) -> InspectorStanding | None:
+        """Read a decision and let it count; one that cannot be read is counted, told, and None."""
+        try:
+            decision = decode_standing(record)
+        except BadRecordError as error:
+            _log.error("a decision on an inspector cannot be read, and does not count: %s", error)
+            metrics.dead_letters.labels(error.reason).inc()
+            return None
         self.decide(decision)
         return decision
 
