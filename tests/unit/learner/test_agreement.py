@@ -83,7 +83,7 @@ def test_a_label_that_is_read_again_after_a_restart_counts_once() -> None:
     again.restore(json.loads(json.dumps(watch.state())))
     for _ in range(9):
         assert again.add("ben", "a", "weld-1", "label-1", 0.1) is None
-    found = again.add("ben", "a", "weld-2", "label-2", 0.1)
-    assert found == watch.add("ben", "a", "weld-2", "label-2", 0.1)
+    found = again.add("ben", "a", "weld-2", "label-2", 0.12)
+    assert found == watch.add("ben", "a", "weld-2", "label-2", 0.12)
     assert found is not None
     assert found.welds == 2
