@@ -119,19 +119,25 @@ class RecallerNode:
         kafka, recall = self._settings.kafka, self._settings.recall
         with tempfile.TemporaryDirectory(prefix="weldstream-") as cache:
             versions = Versions.of(self._settings.registry, Path(cache))
+            crash = CrashPoints(self._settings.crash_at)
             rollbacks = Rollbacks(
                 kafka,
                 recall,
                 versions.registry,
                 Recaller(kafka, versions, self._clock),
                 self.metrics,
-                CrashPoints(self._settings.crash_at),
+                crash,
                 self._clock,
             )
             while True:
                 try:
                     async with RecallLog(
-                        kafka, recall.group_id, "roll-backs", self._clock, requests=recall.request_review
+                        kafka,
+                        recall.group_id,
+                        "roll-backs",
+                        self._clock,
+                        requests=recall.request_review,
+                        crash=crash,
                     ) as log:
                         await self._catch_up(consumer, rollbacks, log)
                 except (KafkaError, WeldstreamError) as error:

@@ -158,7 +158,8 @@ def _crop(sample: Sample, shown: NDArray[np.bool_], size: int) -> tuple[NDArray[
     """Cut the square that shows most of something, the middle where there is nothing."""
     image, mask = prepare(sample.pixels), sample.mask
     missing = [(0, max(0, size - length)) for length in image.shape]
-    image, mask, shown = (np.pad(a, missing, mode="edge") for a in (image, mask, shown))
+    image, mask = np.pad(image, missing, mode="edge"), np.pad(mask, missing, mode="edge")
+    shown = np.pad(shown, missing, mode="edge")
     rows, columns = (length - size + 1 for length in image.shape)
     sums = np.zeros((image.shape[0] + 1, image.shape[1] + 1), np.int64)
     sums[1:, 1:] = shown.cumsum(0).cumsum(1)

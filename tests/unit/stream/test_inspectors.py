@@ -13,5 +13,5 @@ def test_a_decision_comes_back_as_it_was_made_under_its_inspector_as_key() -> No
         inspector_id="mallory", standing=Standing.QUARANTINED, reason="why", decided_by="learner", decided_at=GIVEN
     )
     record = encode_standing(KafkaSettings(topic_prefix="t."), made, source="/test")
-    assert (record.topic, record.key) == ("t.inspectors", b"mallory")
+    assert (record.topic, record.key) == ("t.inspector-standings", b"mallory")
     assert decode_standing(arrived(record)) == made
