@@ -30,10 +30,11 @@ class GradientProbe:
     """Compares the gradients of new labels, before they are learned, with that of remembered ones.
 
     Every so many labels of an inspector the newest one is measured: one
-    backward pass on its crop and one for each of a few other inspectors, on
-    remembered crops of the same domain and others that they labelled. No random state is kept: the label
-    decides what is drawn, and crops lie where most of the defect is. Weights,
-    optimiser and the draws of training are left as they are.
+    backward pass on its crop, and one for each of a few other inspectors on
+    remembered crops of the same domain and others that they labelled. No
+    random state is kept: the label decides what is drawn, and crops lie where
+    most of the defect is. Weights, optimiser and the draws of training are
+    left as they are.
 
     Parameters
     ----------

@@ -127,7 +127,7 @@ class InspectorSettings(Section):
         0.01, description="Largest p-value of Welch's test at which a lower Dice is no chance."
     )
     conflict_labels: Count = Field(
-        4, description="The gradient of every so manieth label of an inspector is compared with that of the others'."
+        8, description="The gradient of every so manieth label of an inspector is compared with that of the others'."
     )
     conflict_samples: Count = Field(8, description="Remembered samples of others that it is compared with.")
     conflict_margin: Fraction = Field(

@@ -215,7 +215,7 @@ async def test_a_roll_back_is_followed_by_a_process_that_has_the_recallers_right
         sent = [encode_frame(frame, pixels, topic=topic, source="/test") for frame, pixels in scans]
         await services.publish("acquisition", sent)
         async with asyncio.timeout(60):
-            while len([j for j in await judgements(operator) if j.weld_id == weld]) < FRAMES_SENT:
+            while len([j for j in await judgements(operator) if j.weld_id == weld]) < FRAMES_SENT:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
     await services.publish("learner", [announcement(kafka, versions.roll_back("it sees nothing", 1))])
     with services.recaller() as recaller:
