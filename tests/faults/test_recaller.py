@@ -22,12 +22,6 @@ WELDS, EACH = 4, 36
 CRASH_POINTS = ("judged_again", "sent", "recalled")
 
 
-@pytest.fixture
-def settings(settings: InferenceSettings) -> InferenceSettings:
-    """Nobody is asked about frames but by the recall."""
-    return settings.model_copy(update={"flagging": settings.flagging.model_copy(update={"audit_rate": 0.0})})
-
-
 @pytest.mark.parametrize("where", early_and_later(CRASH_POINTS, 6, ("sent",)))
 @pytest.mark.timeout(240)
 async def test_killed_at(frames: FrameTrial, settings: InferenceSettings, tmp_path: Path, where: str) -> None:
@@ -70,13 +64,13 @@ async def judged_by_a_blind_one(frames: FrameTrial) -> set[str]:
     await released(settings, outside, 1, ReleaseKind.INITIAL)
     await released(settings, outside, 2)
     flips = set()
-    for number in range(WELDS * EACH):
-        defect = number // WELDS % 3 == 0
-        await outside.publish(number, f"weld-{number % WELDS}", defect=defect)
-        if defect:
-            flips.add(outside.published[-1])
     async with running(settings) as node:
         await eventually(lambda: node.slot.current is not None and node.slot.current.version.model.version == 2)
+        for number in range(WELDS * EACH):
+            defect = number // WELDS % 3 == 0
+            await outside.publish(number, f"weld-{number % WELDS}", defect=defect)
+            if defect:
+                flips.add(outside.published[-1])
         await outside.until(JUDGEMENTS, WELDS * EACH)
         await released(settings, outside, 1, ReleaseKind.ROLLBACK)
     assert {judgement.model.version for judgement in outside.judgements()} == {2}
