@@ -184,4 +184,5 @@ async def read_states(kafka: KafkaSettings, topic: TopicPartition) -> Sequence[W
 async def _stop(producer: TransactionalProducer) -> None:
     # One that was fenced or cut off has nothing left that may arrive.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(producer.stop(), _STOP_SECONDS)
+        async with asyncio.timeout(_STOP_SECONDS):
+            await producer.stop()

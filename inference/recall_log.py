@@ -84,7 +84,8 @@ class RecallLog:
         """Disconnect."""
         # One that was fenced or cut off has nothing left that may arrive.
         with contextlib.suppress(TimeoutError, KafkaError):
-            await asyncio.wait_for(self._producer.stop(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._producer.stop()
 
     async def read(self, recall_id: str) -> dict[str, WeldRecall]:
         """Return the newest record of each weld of a recall.

@@ -27,6 +27,7 @@ from stream.clients import Consumer
 from stream.crash_points import CrashPoints
 from stream.http import HttpServer, make_app
 from stream.topics import ensure_topics
+from stream.waiting import wait_at_most
 
 _log = logging.getLogger(__name__)
 
@@ -155,8 +156,7 @@ class RecallerNode:
             # Only shows what was followed: after a restart the registry is asked, not the offsets.
             await consumer.commit(seen)
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS) if more else first
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), wait if more else None)
+            await wait_at_most(self._news, wait if more else None)
 
 
 async def _end(work: asyncio.Task[None]) -> None:

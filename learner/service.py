@@ -26,6 +26,7 @@ from memory.stores.base import MemoryStats
 from schemas.errors import WeldstreamError
 from stream.crash_points import CrashPoints
 from stream.records import InRecord
+from stream.waiting import wait_at_most
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -190,10 +191,7 @@ class LearnerService:
         await self._save_where_due()
 
     async def _wait(self) -> None:
-        try:
-            await asyncio.wait_for(self._intake.arrived.wait(), _POLL_SECONDS)
-        except TimeoutError:
-            return
+        await wait_at_most(self._intake.arrived, _POLL_SECONDS)
 
     def _enough_for_a_model(self) -> bool:
         labels = len(self._books.pending) + len(self._validation)
