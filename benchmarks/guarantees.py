@@ -84,7 +84,8 @@ GUARANTEES = (
         "each 32 of its frames, of which the newest holds for the whole weld and names at most 1,000 frames that flip, "
         "all of which are asked for. A frame that is no longer retained counts as gone. Roll-backs older than the "
         "retention of `recalls` are not followed any more. A version that cannot be loaded ends its recall with an "
-        "error in the log until the next start.",
+        "error in the log until the next start. Where one is killed within a transaction, readers wait for the next "
+        "one's start, or for a minute.",
         ("recaller killed",),
     ),
     Guarantee(

@@ -29,7 +29,7 @@ async def test_killed_at(frames: FrameTrial, settings: InferenceSettings, tmp_pa
     flips = await judged_by_a_blind_one(frames)
     async with frames.services.running("inference.recaller", environment(settings, where)) as recaller:
         await killed(recaller)
-    assert len(await recalls(settings)) < 2 * WELDS, "it was killed before all was told"
+    # Nobody reads now: what a killed one left open hides all behind it until the next one has begun, or for a minute.
     async with frames.services.running("inference.recaller", environment(settings, "")):
         await eventually_recalled(settings)
     # Whoever starts now finds nothing left to be judged again.
