@@ -29,7 +29,7 @@ class Guarantee:
 _INFERENCE = ("inference killed", "inference stopped", "inference stalled", "inference nodes join and leave")
 _BROKER = ("broker killed", "broker stopped", "broker's disk full")
 _NETWORK = ("network cut: inference", "network silent", "network slow: inference")
-_RELEASES = ("partial artifact", "release loads the second time", "roll-back during a swap")
+_RELEASES = ("partial artifact", "release loads the second time", "roll-back during a swap", "forged releases")
 _REDIS = ("redis", "network cut, silent and slow: redis")
 
 GUARANTEES = (
@@ -69,6 +69,24 @@ GUARANTEES = (
         "A release that cannot be loaded, comes late or is taken back costs no frame.",
         "What serves goes on serving, and the announcement becomes a dead letter. It may be announced again.",
         _RELEASES,
+    ),
+    Guarantee(
+        "A release that no trusted key has signed, exactly as it is, judges no frame.",
+        "With `registry.signatures=required`, the default. It is refused, counted and kept as a dead letter, and what "
+        "serves goes on serving: nothing is lost by it. Who holds a trusted private key can release anything.",
+        ("forged releases",),
+    ),
+    Guarantee(
+        "After a roll-back every retained frame that the versions taken back have judged is judged again, and each "
+        "weld and frame whose verdict flips is told once.",
+        "Where `inference.recaller` runs, or runs again: it goes on after what it has published. In the topic "
+        "`recalls`, together with the review requests and for readers of committed records; a weld has a record for "
+        "each 32 of its frames, of which the newest holds for the whole weld and names at most 1,000 frames that flip, "
+        "all of which are asked for. A frame that is no longer retained counts as gone. Roll-backs older than the "
+        "retention of `recalls` are not followed any more. A version that cannot be loaded ends its recall with an "
+        "error in the log until the next start. Where one is killed within a transaction, readers wait for the next "
+        "one's start, or for a minute.",
+        ("recaller killed",),
     ),
     Guarantee(
         "Every label that Kafka acknowledged is in the weights once, or is held out, or becomes a dead letter.",

@@ -19,6 +19,7 @@ from schemas.settings import KafkaSettings
 from schemas.topics import RECALLS, REVIEW_REQUESTS
 from stream.broker import make_producer, send
 from stream.codec import decode_event, encode_event, raster_from_frame
+from stream.crash_points import CrashPoints
 from stream.dead_letters import dead_letter
 from stream.reading import Span, bounds_of, partitions_of, read_to_end
 from stream.records import OutRecord
@@ -52,15 +53,25 @@ class RecallLog:
         Returns the time, with a time zone.
     requests : bool
         Whether review requests are raised.
+    crash : CrashPoints or None
+        Place: sent, with the transaction still open.
     """
 
     def __init__(
-        self, kafka: KafkaSettings, group: str, task: str, clock: Callable[[], datetime], *, requests: bool
+        self,
+        kafka: KafkaSettings,
+        group: str,
+        task: str,
+        clock: Callable[[], datetime],
+        *,
+        requests: bool,
+        crash: CrashPoints | None = None,
     ) -> None:
         self._kafka = kafka
         self._name = f"{group}.{task}"
         self._clock = clock
         self._requests = requests
+        self._crash = crash or CrashPoints()
         self._producer: Any = None
 
     async def __aenter__(self) -> Self:
@@ -110,6 +121,7 @@ class RecallLog:
             await self._producer.begin_transaction()
             for delivery in [await send(self._producer, record) for record in records]:
                 await delivery
+            self._crash.reach("sent")
             await self._producer.commit_transaction()
         except ProducerFenced as error:
             raise RecalledElsewhereError("another process goes on with the recall") from error

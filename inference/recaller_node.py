@@ -27,6 +27,7 @@ from stream.clients import Consumer
 from stream.crash_points import CrashPoints
 from stream.http import HttpServer, make_app
 from stream.topics import ensure_topics
+from stream.waiting import wait_at_most
 
 _log = logging.getLogger(__name__)
 
@@ -119,19 +120,25 @@ class RecallerNode:
         kafka, recall = self._settings.kafka, self._settings.recall
         with tempfile.TemporaryDirectory(prefix="weldstream-") as cache:
             versions = Versions.of(self._settings.registry, Path(cache))
+            crash = CrashPoints(self._settings.crash_at)
             rollbacks = Rollbacks(
                 kafka,
                 recall,
                 versions.registry,
                 Recaller(kafka, versions, self._clock),
                 self.metrics,
-                CrashPoints(self._settings.crash_at),
+                crash,
                 self._clock,
             )
             while True:
                 try:
                     async with RecallLog(
-                        kafka, recall.group_id, "roll-backs", self._clock, requests=recall.request_review
+                        kafka,
+                        recall.group_id,
+                        "roll-backs",
+                        self._clock,
+                        requests=recall.request_review,
+                        crash=crash,
                     ) as log:
                         await self._catch_up(consumer, rollbacks, log)
                 except (KafkaError, WeldstreamError) as error:
@@ -149,9 +156,7 @@ class RecallerNode:
             # Only shows what was followed: after a restart the registry is asked, not the offsets.
             await consumer.commit(seen)
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS) if more else first
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait if more else None):
-                    await self._news.wait()
+            await wait_at_most(self._news, wait if more else None)
 
 
 async def _end(work: asyncio.Task[None]) -> None:

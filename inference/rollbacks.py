@@ -60,7 +60,7 @@ class Rollbacks:
     metrics : RecallMetrics
         Counts.
     crash : CrashPoints
-        Places: judged_again, recalled.
+        Places: judged_again, recalled; the log has one of its own, sent.
     clock : callable
         Returns the time, with a time zone.
     """

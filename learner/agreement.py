@@ -1,11 +1,13 @@
 """Inspectors compared by how their labels agree with what was served."""
 
-from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.stats
 
+from learner.observations import Observations
 from learner.settings import InspectorSettings
 
 
@@ -46,26 +48,20 @@ class AgreementWatch:
 
     def __init__(self, settings: InspectorSettings) -> None:
         self._settings = settings
-        self._welds: defaultdict[str, dict[str, OrderedDict[str, list[float]]]] = defaultdict(dict)
+        self._seen = Observations(settings.window_welds)
 
-    def add(self, inspector_id: str, domain: str, weld_id: str, agreement: float) -> Suspicion | None:
+    def add(self, inspector_id: str, domain: str, weld_id: str, label_id: str, agreement: float) -> Suspicion | None:
         """Take one label; return a suspicion of its inspector where there is one.
 
         Parameters
         ----------
-        inspector_id, domain, weld_id : str
+        inspector_id, domain, weld_id, label_id : str
             Whose, of what.
         agreement : float
             Dice of the published defect pixels with the labelled ones.
         """
-        welds = self._welds[domain].setdefault(inspector_id, OrderedDict())
-        welds.setdefault(weld_id, []).append(agreement)
-        while len(welds) > self._settings.window_welds:
-            welds.popitem(last=False)
-        own = _means(welds)
-        others = np.concatenate(
-            [np.empty(0), *(_means(w) for name, w in self._welds[domain].items() if name != inspector_id)]
-        )
+        self._seen.add(inspector_id, domain, weld_id, label_id, agreement)
+        own, others = self._seen.compare(inspector_id, domain)
         least = self._settings.least_welds
         if len(own) < least or len(others) < least:
             return None
@@ -82,9 +78,12 @@ class AgreementWatch:
 
     def forget(self, inspector_id: str) -> None:
         """Begin anew with an inspector."""
-        for inspectors in self._welds.values():
-            inspectors.pop(inspector_id, None)
+        self._seen.forget(inspector_id)
 
+    def state(self) -> dict[str, Any]:
+        """Return what was seen, for a checkpoint."""
+        return self._seen.state()
 
-def _means(welds: OrderedDict[str, list[float]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.array([np.mean(values) for values in welds.values()], dtype=np.float64)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state` returned."""
+        self._seen.restore(state)

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from learner.agreement import AgreementWatch
 from learner.beginning import Beginning, Revoked, find_beginning
 from learner.books import Books, strike_key
 from learner.checkpoint import CheckpointStore
+from learner.gradient_probe import GradientProbe
 from learner.holdout import HoldoutRule, ValidationSet
 from learner.inspectors import InspectorGuard, Standings
 from learner.intake import Intake
@@ -186,7 +186,26 @@ async def assemble(
         **resumed,
     )
     crash = CrashPoints(settings.crash_at)
-    guard = InspectorGuard(AgreementWatch(settings.inspectors), standings, outside.decide, metrics, outside.clock)
+    probe = GradientProbe(
+        settings.inspectors,
+        trainer,
+        draw=memories.episodic.draw,
+        executor=executor,
+        size=settings.trainer.crops.size,
+        multiple=settings.model.size_multiple,
+        seed=settings.seed + 3,
+    )
+    guard: InspectorGuard | None = None
+    if settings.inspectors.quarantine:
+        guard = InspectorGuard(
+            settings.inspectors,
+            probe,
+            standings=standings,
+            publish=outside.decide,
+            metrics=metrics,
+            clock=outside.clock,
+        )
+        _resume_guard(beginning, guard)
 
     async def read(record: InRecord) -> tuple[Label, bool]:
         return await patiently("read", lambda: asyncio.to_thread(reader.read, record, outside.clock()))
@@ -201,7 +220,7 @@ async def assemble(
         prequential=Prequential(len(settings.classes)),
         watch=watch,
         standings=standings,
-        guard=guard if settings.inspectors.quarantine else None,
+        guard=guard,
         cursor=cursor,
         metrics=metrics,
         crash=crash,
@@ -234,6 +253,7 @@ async def assemble(
         memory=memories.episodic,
         validation=validation,
         watch=watch,
+        guard=guard,
         checkpoints=storage.checkpoints,
         identity={"epoch": epoch, "without": sorted(revoked.inspectors)},
         trained=_is_trained(beginning),
@@ -278,6 +298,13 @@ def _resume(
         books.begin_with(version)
         _log.info("continuing from v%d", version.model.version)
     return {}
+
+
+def _resume_guard(beginning: Beginning, guard: InspectorGuard) -> None:
+    # A checkpoint may be from before this was written down, or from when nobody was set aside unasked.
+    known = None if beginning.checkpoint is None else beginning.checkpoint.extra.get("inspectors")
+    if known is not None:
+        guard.restore(known)
 
 
 async def _repair_memory(

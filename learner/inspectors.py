@@ -1,16 +1,19 @@
-"""Whose labels are learned: decisions as they come, and an own one where somebody disagrees with everybody."""
+"""Whose labels are learned: decisions as they come, and own ones where somebody stands against everybody."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from learner.agreement import AgreementWatch
+from learner.conflict import ConflictWatch
+from learner.gradient_probe import GradientProbe
 from learner.labels import Label
+from learner.settings import InspectorSettings
 from learner.telemetry import LearnerMetrics
 from schemas.errors import BadRecordError
 from schemas.inspectors import InspectorStanding, Standing
-from schemas.topics import INSPECTORS
-from stream.codec import decode_event
+from stream.inspectors import decode_standing
 from stream.records import InRecord
 
 _log = logging.getLogger(__name__)
@@ -28,15 +31,14 @@ class Standings:
     def __init__(self) -> None:
         self._decisions: dict[str, InspectorStanding] = {}
 
-    def take(self, record: InRecord) -> InspectorStanding:
-        """Read a decision and let it count.
-
-        Raises
-        ------
-        BadRecordError
-            If it cannot be read.
-        """
-        decision = decode_event(record, INSPECTORS, InspectorStanding)
+    def take(self, record: InRecord, metrics: LearnerMetrics) -> InspectorStanding | None:
+        """Read a decision and let it count; one that cannot be read is counted, told, and None."""
+        try:
+            decision = decode_standing(record)
+        except BadRecordError as error:
+            _log.error("a decision on an inspector cannot be read, and does not count: %s", error)
+            metrics.dead_letters.labels(error.reason).inc()
+            return None
         self.decide(decision)
         return decision
 
@@ -55,12 +57,14 @@ class Standings:
 
 
 class InspectorGuard:
-    """Sets an inspector's labels aside, until a person decides, where they disagree as nobody else's do.
+    """Sets an inspector's labels aside, until a person decides, where they are not as everybody else's.
 
     Parameters
     ----------
-    watch : AgreementWatch
-        Finds them.
+    settings : InspectorSettings
+        When labels are too different.
+    probe : GradientProbe
+        Measures labels before they are learned.
     standings : Standings
         Told at once.
     publish : callable
@@ -71,37 +75,74 @@ class InspectorGuard:
 
     def __init__(
         self,
-        watch: AgreementWatch,
+        settings: InspectorSettings,
+        probe: GradientProbe,
+        *,
         standings: Standings,
         publish: Callable[[InspectorStanding], Awaitable[None]],
         metrics: LearnerMetrics,
         clock: Callable[[], datetime],
     ) -> None:
-        self._watch = watch
+        self._agreement = AgreementWatch(settings)
+        self._conflict = ConflictWatch(settings)
+        self._probe = probe
         self._standings = standings
         self._publish = publish
         self._metrics = metrics
         self._clock = clock
 
     async def look_at(self, label: Label) -> None:
-        """Take a label that came with a judgement."""
+        """Take a label that came with a judgement, and compare it with what was served."""
         assert label.served is not None
-        sample, inspector = label.sample, label.inspector_id
-        found = self._watch.add(inspector, sample.domain, sample.weld_id, label.served.foreground_dice)
-        if found is None:
-            return
-        decision = InspectorStanding(
-            inspector_id=inspector,
-            standing=Standing.QUARANTINED,
-            reason=(
+        sample = label.sample
+        found = self._agreement.add(
+            label.inspector_id, sample.domain, sample.weld_id, sample.label_id, label.served.foreground_dice
+        )
+        if found is not None:
+            await self._set_aside(
+                label.inspector_id,
                 f"on {found.welds} welds of {sample.domain} the labels agree with what was served with a Dice of "
-                f"{found.agreement:.2f}, those of the others with {found.others:.2f} (p = {found.p_value:.2g})"
-            ),
+                f"{found.agreement:.2f}, those of the others with {found.others:.2f} (p = {found.p_value:.2g})",
+            )
+
+    async def look_closer(self, group: Sequence[Label], domains: Sequence[str]) -> None:
+        """Take labels of one domain that are about to be learned, and compare them with what the others teach."""
+        for label, cosine in await self._probe.measure(group, domains):
+            sample = label.sample
+            found = self._conflict.add(label.inspector_id, sample.domain, sample.weld_id, sample.label_id, cosine)
+            if found is not None and self._standings.of(label.inspector_id) is Standing.TRUSTED:
+                await self._set_aside(
+                    label.inspector_id,
+                    f"the gradients of the labels oppose those of the others' on {found.opposed} of {found.welds} "
+                    f"welds of {sample.domain}, those of the others on {found.others_opposed} of "
+                    f"{found.others_welds} (p = {found.p_value:.2g})",
+                )
+
+    def state(self) -> dict[str, Any]:
+        """Return what is known of the inspectors, for a checkpoint."""
+        return {
+            "agreement": self._agreement.state(),
+            "conflict": self._conflict.state(),
+            "measured": self._probe.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state` returned."""
+        self._agreement.restore(state["agreement"])
+        self._conflict.restore(state["conflict"])
+        self._probe.restore(state["measured"])
+
+    async def _set_aside(self, inspector_id: str, reason: str) -> None:
+        decision = InspectorStanding(
+            inspector_id=inspector_id,
+            standing=Standing.QUARANTINED,
+            reason=reason,
             decided_by="learner",
             decided_at=self._clock(),
         )
         await self._publish(decision)
         self._standings.decide(decision)
-        self._watch.forget(inspector)
+        self._agreement.forget(inspector_id)
+        self._conflict.forget(inspector_id)
         self._metrics.quarantines.inc()
-        _log.warning("the labels of %s are set aside: %s", inspector, decision.reason)
+        _log.warning("the labels of %s are set aside: %s", inspector_id, reason)

@@ -95,6 +95,7 @@ class LabelReader:
             pixels=decoded.pixels,
             mask=decoded.mask,
             source=RecordPosition(topic=record.topic, partition=record.partition, offset=record.offset),
+            inspector_id=decoded.label.inspector_id,
         )
         unreadable = False
         try:

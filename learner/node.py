@@ -32,16 +32,16 @@ from learner.term import LabelSource, Term
 from memory.files import written_aside
 from memory.registry import FencedError, open_registry
 from memory.stores.redis import open_redis
-from schemas.errors import BadRecordError, WeldstreamError
+from schemas.errors import WeldstreamError
 from schemas.events import ModelReleased
 from schemas.inspectors import InspectorStanding
 from schemas.topics import INSPECTORS, LABELS
 from stream.acls import LEARNER, topics_to_ensure
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.clients import Consumer
-from stream.codec import encode_event
 from stream.dead_letters import dead_letter
 from stream.http import HttpServer, make_app
+from stream.inspectors import encode_standing
 from stream.reading import partitions_of, read_to_end
 from stream.records import InRecord
 from stream.topics import ensure_topics
@@ -230,16 +230,7 @@ class LearnerNode:
             await self._patiently("dead_letter", lambda: send_and_wait(producer, letter))
 
         async def decide(standing: InspectorStanding) -> None:
-            inspector, at = standing.inspector_id, standing.decided_at
-            record = encode_event(
-                kafka.topic(INSPECTORS),
-                INSPECTORS,
-                standing,
-                key=inspector,
-                event_id=f"{inspector}-{at.isoformat()}",
-                source=SOURCE,
-                time=at,
-            )
+            record = encode_standing(kafka, standing, source=SOURCE)
             await self._patiently("decide", lambda: send_and_wait(producer, record))
 
         return Outside(
@@ -260,10 +251,7 @@ class LearnerNode:
         async with aclosing(read_to_end(kafka, partitions)) as records:
             async for record in records:
                 following[record.partition] = record.offset + 1
-                try:
-                    standings.take(record)
-                except BadRecordError as error:
-                    _log.error("a decision on an inspector cannot be read, and does not count: %s", error)
+                standings.take(record, self.metrics)
         return standings, following
 
     def _holder(self) -> str:

@@ -1,5 +1,6 @@
 """Takes releases back whose score drops on labels that they have not learned."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from schemas.events import ScoreComparison
 from stream.scoring import Confusion
 
 PREQUENTIAL = "prequential"
+
+_VERSIONS = 1024
+"""Newest versions whose labels count: one on a judgement by an older version says nothing of what serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class RollbackWatch:
     def __init__(self, window: int, margin: float) -> None:
         self._window = window
         self._margin = margin
-        self._parents: dict[int, int] = {}
+        self._parents: OrderedDict[int, int] = OrderedDict()
         self._judged: list[_Judged] = []
         self._last: float | None = None
 
@@ -67,6 +71,8 @@ class RollbackWatch:
             self._last = None
         else:
             self._parents[version] = parent
+            while len(self._parents) > _VERSIONS:
+                self._parents.popitem(last=False)
 
     def add(self, label: Label) -> None:
         """Take a label that has just come."""

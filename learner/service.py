@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,6 +14,7 @@ from learner.books import Books, strike_key
 from learner.bootstrap import train_first_model
 from learner.checkpoint import Checkpoint, CheckpointStore
 from learner.holdout import ValidationSet
+from learner.inspectors import InspectorGuard
 from learner.intake import Intake
 from learner.labels import Label
 from learner.learning import DivergedBatchError, Learning
@@ -26,6 +26,7 @@ from memory.stores.base import MemoryStats
 from schemas.errors import WeldstreamError
 from stream.crash_points import CrashPoints
 from stream.records import InRecord
+from stream.waiting import wait_at_most
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -78,6 +79,8 @@ class LearnerService:
         What waits, and who says when something came.
     memory, validation, watch : Memory, ValidationSet, RollbackWatch
         For checkpoints, for the first model, and whether to look back.
+    guard : InspectorGuard or None
+        Shown what is about to be learned; None where nobody is set aside unasked.
     checkpoints : CheckpointStore
         Where the training state goes.
     identity : mapping
@@ -105,6 +108,7 @@ class LearnerService:
         memory: Memory,
         validation: ValidationSet,
         watch: RollbackWatch,
+        guard: InspectorGuard | None,
         checkpoints: CheckpointStore,
         identity: Mapping[str, Any],
         trained: bool,
@@ -123,6 +127,7 @@ class LearnerService:
         self._memory = memory
         self._validation = validation
         self._watch = watch
+        self._guard = guard
         self._checkpoints = checkpoints
         self._identity = identity
         self._trained = trained
@@ -186,9 +191,7 @@ class LearnerService:
         await self._save_where_due()
 
     async def _wait(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_SECONDS):
-                await self._intake.arrived.wait()
+        await wait_at_most(self._intake.arrived, _POLL_SECONDS)
 
     def _enough_for_a_model(self) -> bool:
         labels = len(self._books.pending) + len(self._validation)
@@ -205,6 +208,8 @@ class LearnerService:
         await self.save()
 
     async def _learn(self, group: Sequence[Label]) -> None:
+        if self._guard is not None:
+            await self._guard.look_closer(group, self._learning.domains)
         try:
             await self._learning.learn([label.sample for label in group])
         except DivergedBatchError as error:
@@ -280,6 +285,7 @@ class LearnerService:
             **self._identity,
             "memory_rng": self._memory.rng_state(),
             "trained": self._trained,
+            "inspectors": None if self._guard is None else self._guard.state(),
         }
         offsets = self._books.progress.offsets()
 

@@ -115,7 +115,8 @@ class InspectorSettings(Section):
 
     quarantine: bool = Field(
         default=True,
-        description="Set labels aside that disagree with what was served where other inspectors agree with it.",
+        description="Set labels aside that disagree with what was served where other inspectors agree with it, or "
+        "that undo what the others' labels teach.",
     )
     window_welds: Count = Field(12, description="Newest welds of each inspector and domain that are compared.")
     least_welds: Annotated[int, Field(ge=2)] = Field(
@@ -124,6 +125,16 @@ class InspectorSettings(Section):
     margin: Fraction = Field(0.3, description="How much lower the mean Dice with what was served may be.")
     significance: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.01, description="Largest p-value of Welch's test at which a lower Dice is no chance."
+    )
+    conflict_labels: Count = Field(
+        8, description="The gradient of every so manieth label of an inspector is compared with that of the others'."
+    )
+    conflict_samples: Count = Field(8, description="Remembered samples of others that it is compared with.")
+    conflict_margin: Fraction = Field(
+        0.4, description="How much larger the share of welds that pull against the others' labels may be."
+    )
+    conflict_significance: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.005, description="Largest p-value of Fisher's exact test at which a larger share is no chance."
     )
 
 

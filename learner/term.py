@@ -14,7 +14,7 @@ from learner.inspectors import Standings
 from learner.service import StartOverError
 from learner.settings import LearnerSettings
 from learner.telemetry import LearnerMetrics
-from schemas.errors import BadRecordError, WeldstreamError
+from schemas.errors import WeldstreamError
 from schemas.inspectors import Standing
 from schemas.topics import INSPECTORS, LABELS
 from stream.clients import Consumer
@@ -185,11 +185,6 @@ class Term:
                         return
 
     def _decide(self, record: InRecord) -> None:
-        try:
-            decision = self._standings.take(record)
-        except BadRecordError as error:
-            _log.error("a decision on an inspector cannot be read, and does not count: %s", error)
-            self._metrics.dead_letters.labels(error.reason).inc()
-            return
-        if decision.standing is Standing.REVOKED:
+        decision = self._standings.take(record, self._metrics)
+        if decision is not None and decision.standing is Standing.REVOKED:
             raise StartOverError(f"the labels of {decision.inspector_id} are revoked: {decision.reason}")

@@ -14,6 +14,7 @@ from learner.losses import LossConfig, SegmentationLoss
 from learner.model import Segmenter, used_parameters
 from learner.state import State
 from learner.strategies import DivergedError, StepReport, StrategyConfig, make_strategy
+from learner.strategies.batch import Batch
 
 FIRST_MOMENT_DECAY = 0.9
 
@@ -159,6 +160,13 @@ class Trainer:
         self._steps += 1
         self._average(self._config.averaging)
         return report
+
+    def gradient(self, batch: Batch) -> Tensor:
+        """Return the gradient (P,) of the mean loss of a batch on the live network, which stays as it is."""
+        inputs = tuple(self._parameters.values())
+        device = inputs[0].device
+        losses = self._loss(self._model(batch.images.to(device)), batch.targets.to(device))
+        return torch.cat([part.flatten() for part in torch.autograd.grad(losses.mean(), inputs)])
 
     def pretrain(
         self,

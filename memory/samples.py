@@ -38,6 +38,8 @@ class Sample:
         What a strategy keeps with the sample, such as logits.
     source : RecordPosition or None
         Where the label lies in Kafka.
+    inspector_id : str
+        Who labelled it; empty where nobody did, as in a first model's samples.
     """
 
     label_id: str
@@ -47,6 +49,7 @@ class Sample:
     mask: NDArray[np.uint8]
     extras: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     source: RecordPosition | None = None
+    inspector_id: str = ""
 
     def to_bytes(self) -> bytes:
         """Return a JSON header and the raw little-endian arrays, with a checksum.
@@ -69,6 +72,7 @@ class Sample:
                 "domain": self.domain,
                 "weld_id": self.weld_id,
                 "source": self.source.model_dump() if self.source else None,
+                "inspector_id": self.inspector_id,
                 "arrays": [[name, str(a.dtype), list(a.shape)] for name, a in arrays.items()],
             },
             separators=(",", ":"),
@@ -105,6 +109,7 @@ class Sample:
             mask=arrays.pop("mask"),
             extras={name[1:]: a for name, a in arrays.items()},
             source=header.source,
+            inspector_id=header.inspector_id,
         )
 
 
@@ -117,6 +122,7 @@ class _Header(BaseModel):
     domain: str
     weld_id: str
     source: RecordPosition | None
+    inspector_id: str = ""
     arrays: Annotated[tuple[tuple[str, Dtype, tuple[Annotated[int, Field(ge=0)], ...]], ...], Field(max_length=64)]
 
     def read_arrays(self, data: bytes, start: int) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from schemas.inspectors import InspectorStanding, Standing
 from schemas.settings import KafkaSettings
 from schemas.topics import INSPECTORS
 from stream.broker import send_once
-from stream.codec import decode_event, encode_event
 from stream.commands.settings import CommandSettings
+from stream.inspectors import decode_standing, encode_standing
 from stream.reading import partitions_of, read_to_end
 from stream.topics import ensure_topics
 
@@ -68,15 +68,7 @@ def _decide(inspector: str, standing: Standing, reason: str) -> None:
 
 async def _publish(kafka: KafkaSettings, decision: InspectorStanding) -> None:
     await ensure_topics(kafka, (INSPECTORS,))
-    record = encode_event(
-        kafka.topic(INSPECTORS),
-        INSPECTORS,
-        decision,
-        key=decision.inspector_id,
-        event_id=f"{decision.inspector_id}-{decision.decided_at.isoformat()}",
-        source="weldstream/inspectors",
-        time=decision.decided_at,
-    )
+    record = encode_standing(kafka, decision, source="/weldstream/inspectors")
     await send_once(kafka, record, client_id="weldstream-inspectors")
 
 
@@ -85,6 +77,6 @@ async def _decisions(kafka: KafkaSettings) -> dict[str, InspectorStanding]:
     found = {}
     async with aclosing(read_to_end(kafka, partitions)) as records:
         async for record in records:
-            decision = decode_event(record, INSPECTORS, InspectorStanding)
+            decision = decode_standing(record)
             found[decision.inspector_id] = decision
     return found

@@ -1,10 +1,11 @@
 """Faults on the real broker; ``make test-faults`` writes what was found to benchmarks/results/faults.json."""
 
-from collections.abc import AsyncIterator, Container, Generator, Iterable
+from collections.abc import AsyncIterator, Container, Generator, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.mark import ParameterSet
+from pydantic import SecretStr
 from rich.console import Console
 
 from benchmarks.figures import read_results, write_results
@@ -12,7 +13,9 @@ from inference.settings import InferenceSettings
 from learner.settings import CheckpointSettings
 from schemas.settings import KafkaSettings, RedisSettings
 from stream.local.kafka import KafkaBroker
+from stream.local.ports import free_port
 from stream.local.reaper import Reaper
+from stream.local.redis import RedisServer
 from tests.faults.frames import FrameTrial
 from tests.faults.labels import LabelTrial
 from tests.faults.proxy import Proxy
@@ -81,6 +84,21 @@ def early_and_later(places: Iterable[str], later: int, quick: Container[str] | N
 @pytest.fixture(scope="session")
 def faults(request: pytest.FixtureRequest) -> FaultReport:
     return request.config.stash[REPORT]
+
+
+@pytest.fixture
+def server(redis_executable: Path, reaper: Reaper, tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of its own, with an append-only file: a fault may end it."""
+    server = RedisServer(tmp_path / "redis", executable=redis_executable, port=free_port(), reaper=reaper)
+    server.prepare()
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_settings(server: RedisServer) -> RedisSettings:
+    return RedisSettings(url=SecretStr(server.url), key_prefix="test:")
 
 
 @pytest.fixture

@@ -89,6 +89,11 @@ class FaultReport:
         self._note(fault, method, sum(abs(times) for times in wrong.values()), labels=count)
         assert not any(wrong.values()), wrong
 
+    def recalls(self, fault: str, method: str, wrong: Mapping[str, int], count: int) -> None:
+        """Note what came of frames that were judged again, and fail unless nothing was wrong; as for labels."""
+        self._note(fault, method, sum(abs(times) for times in wrong.values()), frames=count)
+        assert not any(wrong.values()), wrong
+
     def failed(self, fault: str, why: str) -> None:
         """Note a fault after which it did not even come to counting."""
         self._note(fault, why, 1)

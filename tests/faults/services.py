@@ -68,7 +68,8 @@ async def killed(service: ServiceProcess) -> None:
 
 
 async def stop(service: ServiceProcess) -> None:
-    """Stop a service in order, and see that it stops."""
+    """Stop a service in order, and see that it stops; one that was just started learns first to hear signals."""
+    await asyncio.to_thread(service.wait_alive, PATIENCE_S)
     await asyncio.to_thread(service.stop)
     assert service.returncode == 0, service.log_tail()
 

@@ -7,10 +7,9 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -19,11 +18,9 @@ from redis.asyncio import Redis
 from benchmarks.figures import measured
 from inference.settings import InferenceSettings
 from learner.settings import ReleaseSettings
-from schemas.settings import RedisSettings
 from stream.local.kafka import KafkaBroker
 from stream.local.ports import free_port
 from stream.local.process import ManagedProcess
-from stream.local.reaper import Reaper
 from stream.local.redis import RedisServer
 from stream.local.service import ServiceProcess
 from tests.faults.conftest import by_way_of
@@ -46,20 +43,6 @@ def settings(inference_settings: InferenceSettings) -> InferenceSettings:
     """Welds end after a pause that is longer than any fault, or their versions would fill the memory for ever."""
     serving = inference_settings.serving.model_copy(update={"max_batch": 4, "weld_idle_seconds": 60.0})
     return inference_settings.model_copy(update={"serving": serving})
-
-
-@pytest.fixture
-def server(redis_executable: Path, reaper: Reaper, tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis", executable=redis_executable, port=free_port(), reaper=reaper)
-    server.prepare()
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def redis_settings(server: RedisServer) -> RedisSettings:
-    return RedisSettings(url=SecretStr(server.url), key_prefix="soak:")
 
 
 @dataclass(slots=True)
@@ -201,7 +184,7 @@ async def soak(  # noqa: PLR0917 - fixtures are found by name
     async with Proxy(free_port(exclude=frozenset({server.port})), server.port) as link, AsyncExitStack() as resources:
         kafka = by_way_of(frames.settings.kafka, network)
         frames.settings = frames.settings.model_copy(update={"kafka": kafka})
-        redis = RedisSettings(url=SecretStr(f"redis://127.0.0.1:{link.port}/0"), key_prefix="soak:")
+        redis = labels.settings.redis.model_copy(update={"url": SecretStr(f"redis://127.0.0.1:{link.port}/0")})
         release = ReleaseSettings(labels=16, seconds=3600, rollback_window=100_000)
         kafka = by_way_of(labels.settings.kafka, network)
         labels.settings = labels.settings.model_copy(update={"kafka": kafka, "redis": redis, "release": release})

@@ -2,9 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import count
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -12,9 +11,7 @@ from redis.asyncio import Redis
 
 from learner.holdout import HoldoutRule
 from learner.settings import HoldoutSettings
-from schemas.settings import RedisSettings
 from stream.local.ports import free_port
-from stream.local.reaper import Reaper
 from stream.local.redis import RedisServer
 from stream.local.service import ServiceProcess
 from tests.faults.labels import LabelTrial
@@ -22,21 +19,6 @@ from tests.faults.proxy import Proxy
 from tests.integration.learner.outside import eventually
 
 WAITING = re.compile(r"WARNING learner.patience: attempt \d+ of redis failed, trying again")
-
-
-@pytest.fixture
-def server(redis_executable: Path, reaper: Reaper, tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of its own, with an append-only file."""
-    server = RedisServer(tmp_path / "redis", executable=redis_executable, port=free_port(), reaper=reaper)
-    server.prepare()
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def redis_settings(server: RedisServer) -> RedisSettings:
-    return RedisSettings(url=SecretStr(server.url), key_prefix="test:")
 
 
 @pytest.fixture

@@ -3,14 +3,17 @@
 import asyncio
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from safetensors.numpy import save
 
-from schemas.events import ModelVersion
+from memory.signing import Signer
+from schemas.events import ModelVersion, ReleaseKind
 from schemas.topics import DEAD_LETTERS
 from tests.faults.frames import FrameTrial
 from tests.integration.inference.conftest import running
 from tests.integration.inference.outside import eventually
 from tests.integration.inference.test_node import version_of
+from tests.integration.inference.test_signed_releases import announcement
 from tests.unit.inference.tiny import graph_bytes, make_version, tiny_weights
 
 LAST = 30
@@ -68,6 +71,45 @@ async def test_a_release_that_fails_to_load_once_and_loads_when_announced_again(
         await last_welds_are_judged_by(frames, 2)
     method = "the weights are missing when it is announced first, and there when it is announced again"
     await frames.conclude("release loads the second time", method)
+
+
+@pytest.mark.timeout(120)
+async def test_forged_releases_while_frames_stream(frames: FrameTrial) -> None:
+    good, bad = made(2)[0], made(3)[0]
+    await store(frames, *made(2)[1:], made(3)[2])  # all would load
+    ours, stranger = frames.outside.signer, Signer(Ed25519PrivateKey.generate())
+    forged, signed = stranger.sign(announcement(bad, 2)), ours.sign(announcement(good, 2))
+    assert forged.signature is not None
+    attacks = {
+        "unsigned": [announcement(bad, 2)],
+        "unknown_key": [forged],
+        "bad_signature": [
+            # Signed by a stranger under our key's name; ours, with another model, another place, another kind.
+            forged.model_copy(update={"signature": forged.signature.model_copy(update={"key_id": ours.key_id})}),
+            signed.model_copy(update={"version": bad}),
+            signed.model_copy(update={"sequence": 60}),
+            signed.model_copy(update={"kind": ReleaseKind.ROLLBACK}),
+        ],
+    }
+    tried = [attack for attempts in attacks.values() for attack in attempts]
+    await frames.begin(180)
+    async with running(frames.settings) as node:
+        for number, attack in enumerate(tried, start=1):
+            await frames.judged(20 * number)
+            await frames.outside.send_release(attack)
+            frames.refused = number
+            await frames.outside.until(DEAD_LETTERS, number)
+            assert version_of(node) == 1
+        await frames.all_judged()
+        await last_welds_are_judged_by(frames, 1)
+        # What was altered is good as it was.
+        await frames.outside.send_release(signed)
+        await eventually(lambda: version_of(node) == 2)
+    assert {judgement.model.version for judgement in frames.outside.judgements()} == {1}
+    reasons = [reason for reason, attempts in attacks.items() for _ in attempts]
+    assert [letter.reason for letter in frames.outside.dead_letters()] == reasons
+    method = f"{len(tried)} announcements: unsigned, by an unknown key, under our key's name, and ours, altered"
+    await frames.conclude("forged releases", method)
 
 
 @pytest.mark.timeout(120)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from learner.settings import HoldoutSettings, LearnerSettings
+from learner.node import LearnerNode
+from learner.settings import HoldoutSettings, InspectorSettings, LearnerSettings
 from learner.stores import open_memories
 from memory.sampling import Uniform
 from schemas.judgements import Judgement, ModelRef
@@ -91,6 +92,52 @@ async def test_a_poisoner_is_set_aside_until_a_person_decides(
         await eventually(lambda: node.books.progress.offsets() == {0: 27})
         assert count(node, "labels_total", outcome="learned") == 24
     assert len(outside.letters) == 3
+
+
+@pytest.mark.timeout(180)
+async def test_who_undoes_what_the_others_teach_is_set_aside_though_no_judgement_says_so(
+    kafka_settings: KafkaSettings, redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    settings = tiny_settings(
+        kafka_settings,
+        redis_settings,
+        tmp_path,
+        bootstrap={"labels": 12, "steps": 80, "seconds": 60, "batch_size": 8},
+        inspectors=InspectorSettings(conflict_labels=2),
+    )
+    async with Outside(settings) as outside:
+        async with running(settings) as node:
+            await outside.send([label_of(n, ("ann", "ben")[n // 2 % 2]) for n in range(12)])
+            await outside.until(lambda: len(outside.releases) == 1)
+            sent = 12
+            for _ in range(2):
+                sent = await a_round(outside, node, sent)
+        # What is known of the inspectors outlives the process.
+        assert checkpoint(settings).extra["inspectors"]["conflict"]["first"].keys() == {"ann", "ben", "mallory"}
+        async with running(settings) as node:
+            for _ in range(10):
+                if count(node, "inspectors_quarantined_total"):
+                    break
+                sent = await a_round(outside, node, sent)
+            assert count(node, "inspectors_quarantined_total") == 1
+            listed = await command(settings, "inspectors", "list")
+            before = len(outside.letters)
+            await outside.send([label_of(sent, "mallory"), label_of(sent + 1, "ann")])
+            await eventually(lambda: node.books.progress.offsets() == {0: sent + 2})
+            await outside.until(lambda: len(outside.letters) == before + 1)
+    assert "mallory" in listed
+    assert "gradients" in listed
+    assert {letter.reason for letter in outside.letters} == {"inspector_quarantined"}
+
+
+async def a_round(outside: Outside, node: LearnerNode, first: int) -> int:
+    """Let each inspector label a weld, one of them with the wrong class, and see all of it settled."""
+    for place, who in enumerate(("ann", "ben", "mallory")):
+        numbers = range(first + 2 * place, first + 2 * place + 2)
+        masks = {n: picture(n)[1] * (2 if who == "mallory" else 1) for n in numbers}
+        await outside.send([label_of(n, who, mask=encode_raster(masks[n])) for n in numbers])
+        await eventually(lambda end=numbers.stop: node.books.progress.offsets() == {0: end})
+    return first + 6
 
 
 @pytest.mark.timeout(240)

@@ -11,11 +11,17 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from safetensors.numpy import save
 
+from memory.artifacts import ArtifactStore
+from memory.registry import ModelRegistry, open_registry
 from memory.stores.redis import open_redis
+from schemas.events import ModelReleased, ReleaseKind
 from schemas.judgements import Judgement
-from schemas.labels import ReviewRequest
-from schemas.topics import FRAMES, JUDGEMENTS, LABELS, REVIEW_REQUESTS, Topic
+from schemas.labels import ReviewReason, ReviewRequest
+from schemas.recalls import WeldRecall
+from schemas.settings import KafkaSettings
+from schemas.topics import FRAMES, JUDGEMENTS, LABELS, MODEL_RELEASES, RECALLS, REVIEW_REQUESTS, Topic
 from stream.broker import make_consumer, make_producer, send_and_wait
 from stream.codec import decode_event, encode_event, encode_frame
 from stream.local.ports import free_port
@@ -23,10 +29,13 @@ from stream.local.process import ProcessFailedError
 from stream.local.reaper import Reaper
 from stream.local.service import ServiceProcess
 from stream.records import InRecord, OutRecord
+from tests.integration.inference.tampering import records_of
+from tests.integration.inference.test_recall import BLIND
 from tests.integration.learner.outside import NOW, frame, make_label, picture, tiny_settings
 from tests.integration.security.conftest import deploy
 from tests.integration.security.secured import ADMIN, SecuredKafka, SecuredRedis
 from tests.keys import signed_registry
+from tests.unit.inference.tiny import graph_bytes, make_frame, make_version, scan, tiny_weights
 
 WRONG = "correct-horse-battery-staple"
 FRAMES_SENT = 6
@@ -46,7 +55,9 @@ class Services:
         self.registry = signed_registry(folder)
 
     @contextmanager
-    def running(self, name: str, more: dict[str, str], secrets: dict[str, str]) -> Iterator[ServiceProcess]:
+    def running(
+        self, name: str, more: dict[str, str], secrets: dict[str, str], module: str | None = None
+    ) -> Iterator[ServiceProcess]:
         settings = self.kafka.settings(name)
         files = self.folder / f"secrets-{name}"
         files.mkdir()
@@ -65,7 +76,7 @@ class Services:
         }
         service = ServiceProcess(
             name,
-            f"{name}.app",
+            module or f"{name}.app",
             port=free_port(),
             env=kept | own | more,
             log_file=self.folder / f"{name}.log",
@@ -80,6 +91,11 @@ class Services:
     def inference(self, password: str | None = None) -> Any:
         secrets = {"WELDSTREAM_KAFKA__SASL_PASSWORD": password or self.kafka.passwords["inference"]}
         return self.running("inference", {"WELDSTREAM_FLAGGING__AUDIT_RATE": "1"}, secrets)
+
+    def recaller(self) -> Any:
+        secrets = {"WELDSTREAM_KAFKA__SASL_PASSWORD": self.kafka.passwords["recaller"]}
+        quick = {"WELDSTREAM_RECALL__RESCAN_SECONDS": "0.5"}
+        return self.running("recaller", quick, secrets, "inference.recaller")
 
     def learner(self, redis_password: str | None = None) -> Any:
         redis = self.redis.settings("learner")
@@ -180,6 +196,86 @@ async def test_labels_are_learned_and_frames_judged_and_nothing_secret_is_logged
         assert f"Authenticated as {name} via SCRAM-SHA-512" in log, "libraries logged what they do"
         for secret in {*kafka.passwords.values(), *redis.passwords.values()}:
             assert secret not in log, f"{name} logged a password"
+
+
+@pytest.mark.timeout(240)
+async def test_a_roll_back_is_followed_by_a_process_that_has_the_recallers_rights_only(
+    services: Services, kafka: SecuredKafka
+) -> None:
+    versions = open_registry(services.registry, publishes=True)
+    await asyncio.to_thread(publish_versions, services, versions)
+    operator, weld = kafka.settings("operator"), "weld-8"
+    with services.inference() as inference:
+        for number, kind in ((1, ReleaseKind.INITIAL), (2, ReleaseKind.RELEASE)):
+            await services.publish("learner", [announcement(kafka, versions.promote(number, kind))])
+        serves = "weldstream_inference_model_version 2.0"
+        await asyncio.to_thread(inference.wait_until, lambda: serves in metrics(inference), "serving v2", 90)
+        topic = operator.topic(FRAMES)
+        scans = [(make_frame(n, weld), scan(n, defect=n % 2 == 0)) for n in range(FRAMES_SENT)]
+        sent = [encode_frame(frame, pixels, topic=topic, source="/test") for frame, pixels in scans]
+        await services.publish("acquisition", sent)
+        async with asyncio.timeout(60):
+            while len([j for j in await judgements(operator) if j.weld_id == weld]) < FRAMES_SENT:  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
+    await services.publish("learner", [announcement(kafka, versions.roll_back("it sees nothing", 1))])
+    with services.recaller() as recaller:
+        async with asyncio.timeout(90):
+            while not (told := [r for r in await recalls(operator) if r.weld_id == weld]):
+                assert recaller.is_running, recaller.log_tail()
+                await asyncio.sleep(0.5)
+        await asyncio.to_thread(recaller.stop)
+        assert recaller.returncode == 0, recaller.log_tail()
+    assert [recall.flipped for recall in told] == [tuple(f"{weld}-{n}" for n in range(0, FRAMES_SENT, 2))]
+    inspector = kafka.settings("inspector")
+    asked = [decode_event(r, REVIEW_REQUESTS, ReviewRequest) for r in await records_of(inspector, REVIEW_REQUESTS)]
+    recalled = [request.frame for request in asked if ReviewReason.RECALL in request.reasons]
+    assert tuple(frame.frame_id for frame in recalled if frame.weld_id == weld) == told[0].flipped
+    log = (services.folder / "recaller.log").read_text()
+    assert "Authenticated as recaller via SCRAM-SHA-512" in log
+    assert not any(secret in log for secret in kafka.passwords.values())
+
+
+def publish_versions(services: Services, versions: ModelRegistry) -> None:
+    """Put two versions into the registry: one that finds defects, and one that sees nothing."""
+    store = ArtifactStore(services.registry.uri, cache_dir=services.folder / "cache")
+    graph = graph_bytes()
+    for number, threshold in ((1, 3.0), (2, BLIND)):
+        weights = save(tiny_weights(1, threshold))
+        for blob in (graph, weights):
+            store.put(blob)
+        version = make_version(number, graph, weights)
+        names = set(type(version).model_fields) - {"model", "signature"}
+        published = versions.publish(**{name: getattr(version, name) for name in names})
+        assert published.model.version == number
+
+
+def announcement(kafka: SecuredKafka, released: ModelReleased) -> OutRecord:
+    name = released.version.model.name
+    return encode_event(
+        kafka.settings("learner").topic(MODEL_RELEASES),
+        MODEL_RELEASES,
+        released,
+        key=name,
+        event_id=f"{name}-{released.sequence}",
+        source="/test",
+        time=released.announced_at,
+    )
+
+
+def metrics(service: ServiceProcess) -> str:
+    try:
+        with urllib.request.urlopen(f"{service.url}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""  # it starts
+
+
+async def judgements(kafka: KafkaSettings) -> list[Judgement]:
+    return [decode_event(record, JUDGEMENTS, Judgement) for record in await records_of(kafka, JUDGEMENTS)]
+
+
+async def recalls(kafka: KafkaSettings) -> list[WeldRecall]:
+    return [decode_event(record, RECALLS, WeldRecall) for record in await records_of(kafka, RECALLS)]
 
 
 async def assert_keys_have_the_prefix(admin: Redis) -> None:

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -12,9 +14,9 @@ def label_welds(
     found = []
     for weld in range(welds):
         level = mean + rng.normal(0, 0.08)
-        for _ in range(each):
+        for number in range(each):
             agreement = float(np.clip(level + rng.normal(0, 0.1), 0, 1))
-            found.append(watch.add(who, domain, f"{who}-{weld}", agreement))
+            found.append(watch.add(who, domain, f"{who}-{weld}", f"{who}-{weld}-{number}", agreement))
     return [suspicion for suspicion in found if suspicion]
 
 
@@ -61,8 +63,8 @@ def test_old_welds_are_forgotten() -> None:
     label_welds(watch, "ann", 0.8, 8)
     assert label_welds(watch, "ben", 0.1, 4)
     for weld in range(4):
-        watch.add("ben", "a", f"better-{weld}", 0.8)
-    assert watch.add("ben", "a", "better-3", 0.8) is None
+        watch.add("ben", "a", f"better-{weld}", f"better-{weld}", 0.8)
+    assert watch.add("ben", "a", "better-3", "better-3", 0.8) is None
 
 
 def test_a_forgotten_inspector_begins_anew() -> None:
@@ -70,4 +72,18 @@ def test_a_forgotten_inspector_begins_anew() -> None:
     label_welds(watch, "ann", 0.8, 8)
     assert label_welds(watch, "ben", 0.1, 5)
     watch.forget("ben")
-    assert watch.add("ben", "a", "another", 0.1) is None
+    assert watch.add("ben", "a", "another", "another", 0.1) is None
+
+
+def test_a_label_that_is_read_again_after_a_restart_counts_once() -> None:
+    watch = AgreementWatch(InspectorSettings(least_welds=2))
+    label_welds(watch, "ann", 0.8, 8)
+    watch.add("ben", "a", "weld-1", "label-1", 0.1)
+    again = AgreementWatch(InspectorSettings(least_welds=2))
+    again.restore(json.loads(json.dumps(watch.state())))
+    for _ in range(9):
+        assert again.add("ben", "a", "weld-1", "label-1", 0.1) is None
+    found = again.add("ben", "a", "weld-2", "label-2", 0.12)
+    assert found == watch.add("ben", "a", "weld-2", "label-2", 0.12)
+    assert found is not None
+    assert found.welds == 2

@@ -47,6 +47,16 @@ def judged(number: int, version: int, dice: float) -> Label:
     return label(number, served_by=version, served=dice)
 
 
+def test_parents_are_remembered_of_the_newest_versions_only() -> None:
+    watch = RollbackWatch(window=1, margin=0.1)
+    for version in range(2, 2002):
+        watch.serves(version, parent=version - 1)
+    watch.add(judged(0, 2, 0.7))
+    assert not watch.due
+    watch.add(judged(1, 2001, 0.7))
+    assert watch.due
+
+
 def test_a_window_outlives_releases_and_is_compared_with_what_served_before_it() -> None:
     watch = RollbackWatch(window=4, margin=0.1)
     watch.serves(2, parent=1)
