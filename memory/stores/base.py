@@ -107,7 +107,7 @@ class SampleStore(Protocol):
         ...
 
     async def replace(self, sample: Sample, capacity: Capacity, chance: Chance) -> Admission:
-        """Put another content in the place of a stored label's; one that is not stored changes nothing."""
+        """Put another content in the place of a stored label's; one not stored in its domain changes nothing."""
         ...
 
     async def draw(self, policy: Policy, start: int) -> list[Sample]:

@@ -64,7 +64,7 @@ class InMemoryStore:
     async def replace(self, sample: Sample, capacity: Capacity, chance: Chance) -> Admission:
         """See :class:`~memory.stores.base.SampleStore`."""
         data = _fitting(sample, capacity)
-        if sample.label_id not in self._samples:
+        if sample.label_id not in self._domains.get(sample.domain, Domain(())).traits:
             return Admission(admitted=False, duplicate=False)
         self._samples[sample.label_id] = data
         evicted = self._shrink(capacity, Lehmer(chance.evictions))

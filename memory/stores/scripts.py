@@ -283,7 +283,7 @@ local evicted = {}
 """
     + POLICIES
     + """
-if redis.call('EXISTS', payload) == 0 then return {0, 0} end
+if redis.call('HEXISTS', traits_of(domain), label) == 0 then return {0, 0} end
 redis.call('HINCRBY', sizes, domain, #data - redis.call('STRLEN', payload))
 redis.call('SET', payload, data)
 shrink(names_of(seen))

@@ -58,10 +58,9 @@ async def test_both_stores_decide_alike(store: RedisStore, policy: AdmissionPoli
             assert await store.replace(sample, capacity, chance) == await other.replace(sample, capacity, chance), i
     assert await store.stats() == await other.stats()
     assert await store.offsets() == await other.offsets()
-    for start, policy in enumerate(
-        (Uniform(8), Balanced(2), Balanced({"p_1_5mhz_d1": 3}), Uniform(3, exclude=("d0",))), 1
-    ):
-        ours, theirs = await store.draw(policy, start), await other.draw(policy, start)
+    draws = (Uniform(8), Balanced(2), Balanced({"p_1_5mhz_d1": 3}), Uniform(3, exclude=("d0",)))
+    for start, wanted in enumerate(draws, 1):
+        ours, theirs = await store.draw(wanted, start), await other.draw(wanted, start)
         assert [s.to_bytes() for s in ours] == [s.to_bytes() for s in theirs]
 
 
