@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from learner.assembly import Outside, Storage, assemble, make_reader
 from learner.beginning import find_revoked
 from learner.books import Books
+from learner.extras import StoredLogits, make_extras
 from learner.holdout import HoldoutRule
 from learner.inspectors import Standings
 from learner.leadership import Leadership, LeadershipLostError, leader_key
@@ -145,6 +146,7 @@ class LearnerNode:
                 self._clock,
                 first=first,
                 wanted=lambda label: label.inspector_id not in revoked,
+                extras=await asyncio.to_thread(make_extras, settings, StoredLogits()),
             )
             _log.info("memory rebuilt from %d labels", admitted)
 

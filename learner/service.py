@@ -281,10 +281,10 @@ class LearnerService:
             "memory_rng": self._memory.rng_state(),
             "trained": self._trained,
         }
-        offsets = self._books.progress.offsets()
+        offsets, logits = self._books.progress.offsets(), self._learning.logits()
 
         def write() -> None:
-            self._checkpoints.save(Checkpoint(position, self._learning.trainer.state(), extra))
+            self._checkpoints.save(Checkpoint(position, self._learning.trainer.state().beside(logits), extra))
 
         await self._run(write)
         self._crash.reach("checkpointed")

@@ -18,10 +18,14 @@ class Batch:
         (N, 1, H, W) float32, prepared.
     targets : Tensor
         (N, H, W) int64 masks.
+    logits : Tensor or None
+        (N, K, h, w) float32, what the network answered when the samples were
+        stored; h and w may be coarser than H and W by a whole factor.
     """
 
     images: Tensor
     targets: Tensor
+    logits: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -29,8 +33,13 @@ class Batch:
 
     @classmethod
     def join(cls, batches: Sequence["Batch"]) -> "Batch":
-        """Concatenate batches of one image size."""
-        return cls(torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches]))
+        """Concatenate batches of one image size; logits only if all have them."""
+        logits = [b.logits for b in batches if b.logits is not None]
+        return cls(
+            torch.cat([b.images for b in batches]),
+            torch.cat([b.targets for b in batches]),
+            torch.cat(logits) if logits and len(logits) == len(batches) else None,
+        )
 
 
 class LossFunction(Protocol):
