@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -175,7 +175,7 @@ async def assemble(
         beginning,
         reader=reader,
         extras=extras,
-        struck=books.struck,
+        books=books,
         revoked=revoked,
         clock=outside.clock,
     )
@@ -183,6 +183,7 @@ async def assemble(
     await validation.load()
     if beginning.checkpoint is None:
         resumed = {"domains": tuple((await memories.episodic.stats()).domains)}
+        books.changes.adopt(resumed["domains"])
     cursor = await memories.episodic.offsets()
     aside = np.random.default_rng(settings.seed + 2)
 
@@ -304,7 +305,7 @@ async def _repair_memory(
     *,
     reader: LabelReader,
     extras: Extras,
-    struck: Container[str],
+    books: Books,
     revoked: Revoked,
     clock: Callable[[], datetime],
 ) -> None:
@@ -320,7 +321,10 @@ async def _repair_memory(
         clock,
         first=(training, held_out),
         until=beginning.read,
-        wanted=lambda label: label.inspector_id not in revoked.inspectors and strike_key(label.sample) not in struck,
+        wanted=lambda label: (
+            label.inspector_id not in revoked.inspectors and strike_key(label.sample) not in books.struck
+        ),
+        placed=books.changes.placed,
         extras=extras,
     )
     _log.info("the memory was rebuilt from %d labels", admitted)

@@ -25,6 +25,7 @@ async def rebuild_memory(
     first: tuple[Sequence[Sample], Sequence[Sample]] = ((), ()),
     until: Mapping[int, int] | None = None,
     wanted: Callable[[Label], bool] = lambda _: True,
+    placed: Callable[[Label], Label],
     extras: Extras,
 ) -> int:
     """Clear both memories and admit the labels that the topic holds; the memories are then as they were.
@@ -41,6 +42,8 @@ async def rebuild_memory(
         By partition the first offset that is left out; None takes all.
     wanted : callable
         False leaves a label out.
+    placed : callable
+        Puts a label into its domain; asked once of each, in the order of the topic.
     extras : Extras
         What is stored with the samples that are rehearsed.
 
@@ -52,7 +55,7 @@ async def rebuild_memory(
     await memories.episodic.clear()
     await memories.validation.clear()
     remembering = Remembering(memories.episodic, extras, None)
-    admitted = 0
+    admitted, known = 0, set[str]()
     for admit, samples in zip((remembering.admit, memories.validation.admit), first, strict=True):
         for sample in samples:
             admitted += not (await admit(sample)).duplicate
@@ -65,9 +68,10 @@ async def rebuild_memory(
                 label, _ = reader.read(record, clock())
             except BadRecordError:
                 continue
-            if not wanted(label):
+            if label.sample.label_id in known or not wanted(label):
                 continue
-            sample = label.sample
+            known.add(label.sample.label_id)
+            sample = placed(label).sample
             held_out = holdout.holds_out(sample.domain, sample.weld_id, sample.label_id)
             admit = memories.validation.admit if held_out else remembering.admit
             admitted += not (await admit(sample)).duplicate

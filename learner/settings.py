@@ -66,7 +66,22 @@ class DomainSettings(Section):
     """What counts as a domain of its own."""
 
     gain_step_db: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Gains that differ by more than this step are different domains; by default none are."
+        None, description="Gains that round to other multiples of this step are other domains; by default none are."
+    )
+    drift: bool = Field(
+        default=True,
+        description="Open a new domain where labels of one descriptor change: what they show, or how wrong what "
+        "served was.",
+    )
+    drift_block: Count = Field(8, description="Labels of a descriptor that are averaged before they are compared.")
+    drift_warmup: Annotated[int, Field(ge=2)] = Field(
+        8, description="Blocks that tell how much blocks of a descriptor differ without a change."
+    )
+    drift_tolerance: Annotated[float, Field(ge=0)] = Field(
+        0.75, description="Deviations between blocks that are no change, however long they last."
+    )
+    drift_threshold: Annotated[float, Field(gt=0)] = Field(
+        10.0, description="Sum of the deviations beyond that which is a change; higher finds it later and more surely."
     )
 
 
