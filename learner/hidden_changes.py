@@ -21,7 +21,7 @@ _LEAST_SPREAD = 0.02
 """Of the means of blocks, whose values are of the order of 1: less is no noise to compare a change with."""
 _LARGEST = 4.0
 """Deviations that one block may count: a single odd weld is no change."""
-_LARGEST_NOTED = 2.5
+_LARGEST_NOTED = 1.5
 """Deviations by which one block may change what is taken for usual."""
 
 

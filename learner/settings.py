@@ -81,7 +81,7 @@ class DomainSettings(Section):
         0.75, description="Deviations between blocks that are no change, however long they last."
     )
     drift_threshold: Annotated[float, Field(gt=0)] = Field(
-        10.0, description="Sum of the deviations beyond that which is a change; higher finds it later and more surely."
+        9.0, description="Sum of the deviations beyond that which is a change; higher finds it later and more surely."
     )
 
 

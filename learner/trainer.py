@@ -116,9 +116,9 @@ class Trainer:
             clip_norm=config.clip_norm,
         )
         self._steps = 0
-        # What a strategy asks of the memory beside samples; most ask nothing.
+        # What a strategy asks of the memory beside samples; most ask nothing. Logits and labels need a draw each.
         self._stores_logits: bool = getattr(strategy, "stores_logits", False)
-        self._draws: int = getattr(strategy, "draws", 1)
+        self._draws: int = 2 if self._stores_logits else 1
 
     @property
     def model(self) -> Segmenter:
