@@ -161,9 +161,10 @@ class Learning:
 
     async def pretrain(self, samples: Sequence[Sample], train: Callable[[Trainer, Sequence[Sample]], T]) -> T:
         """Train a first model; batch statistics are learned here only."""
+        trained = await self._run(lambda: train(self.trainer, samples))
+        # Only now: what ends a domain consolidates, or freezes, weights that know it.
         for domain in dict.fromkeys(s.domain for s in samples):
             await self.enter(domain)
-        trained = await self._run(lambda: train(self.trainer, samples))
         await self._with_logits(samples)
         return trained
 
