@@ -33,7 +33,16 @@ def environment(settings: LearnerSettings) -> dict[str, str]:
     variables = dict(os.environ)
     for section in ("kafka", "redis", "registry", "http", "model", "trainer", "holdout", "training", "release"):
         variables[f"WELDSTREAM_{section.upper()}"] = getattr(settings, section).model_dump_json()
-    for section in ("checkpoint", "bootstrap", "leadership", "inspectors", "memory", "evaluation"):
+    for section in (
+        "checkpoint",
+        "bootstrap",
+        "leadership",
+        "inspectors",
+        "memory",
+        "evaluation",
+        "strategy",
+        "domains",
+    ):
         variables[f"WELDSTREAM_{section.upper()}"] = getattr(settings, section).model_dump_json()
     # Dumped as JSON a secret is stars.
     variables["WELDSTREAM_REDIS__URL"] = settings.redis.url.get_secret_value()

@@ -16,6 +16,7 @@ from learner.learning import STORED_LOGITS, Learning
 from learner.model import ModelConfig, build_model
 from learner.settings import TrainingSettings
 from learner.strategies import StepReport
+from learner.strategies.der import DerConfig
 from learner.strategies.replay import ReplayConfig
 from learner.telemetry import LearnerMetrics
 from learner.trainer import Trainer, TrainerConfig
@@ -84,19 +85,17 @@ class Desk:
 async def desk(
     *,
     stores_logits: bool = True,
-    draws: int = 1,
     capacity: int = 100,
     logits: StoredLogits | None = None,
     **settings: object,
 ) -> AsyncIterator[Desk]:
     trainer = SeeingTrainer(
         build_model(TINY, CLASSES),
-        ReplayConfig(),
+        DerConfig() if stores_logits else ReplayConfig(),
         TrainerConfig(crops=CropConfig(size=32, logits_stride=STRIDE)),
         torch.device("cpu"),
         np.random.default_rng(0),
     )
-    trainer._stores_logits, trainer._draws = stores_logits, draws
     memory, logits = make_memory(capacity), logits or StoredLogits()
     remembering = Remembering(memory, Extras(None, CLASSES, STRIDE if stores_logits else None, logits), logits)
     with ThreadPoolExecutor(1) as executor:
@@ -185,7 +184,7 @@ async def test_a_first_model_gives_what_it_learned_from_its_logits() -> None:
 @pytest.mark.parametrize("capacity", [100, 5])
 async def test_after_a_crash_the_same_logits_lie_with_the_same_samples(capacity: int) -> None:
     """What a deterministic learner does: the memory is made anew of the labels before the checkpoint."""
-    async with desk(capacity=capacity, draws=2) as whole:
+    async with desk(capacity=capacity) as whole:
         await whole.learn(groups(0, 9))
         trainer, logits = whole.trainer.state(), whole.learning.logits()
         extra, draws = whole.learning.state(), dict(whole.memory.rng_state())
@@ -194,7 +193,7 @@ async def test_after_a_crash_the_same_logits_lie_with_the_same_samples(capacity:
 
     kept = StoredLogits()
     kept.restore(logits.part(STORED_LOGITS))
-    async with desk(capacity=capacity, draws=2, logits=kept) as resumed:
+    async with desk(capacity=capacity, logits=kept) as resumed:
         resumed.trainer.restore(trainer)
         resumed.memory.restore_rng(draws)
         resumed.learning._domains = extra["domains"]
@@ -223,7 +222,7 @@ async def test_a_learner_without_a_checkpoint_makes_logits_with_what_it_knows() 
 
 
 async def test_two_draws_are_independent_and_follow_each_other() -> None:
-    async with desk(draws=2, steps_per_label=6.0) as run:
+    async with desk(steps_per_label=6.0) as run:
         await run.learn(groups(0, 6))
         await run.learn([STREAM[6:9]])
         halves = [(labels[:2], labels[2:]) for labels in run.trainer.rehearsed]
