@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +14,13 @@ import torch
 from learner.beginning import Beginning, Revoked, find_beginning
 from learner.books import Books, strike_key
 from learner.checkpoint import CheckpointStore
+from learner.extras import Extras, Remembering, StoredLogits, make_extras
 from learner.gradient_probe import GradientProbe
 from learner.holdout import HoldoutRule, ValidationSet
 from learner.inspectors import InspectorGuard, Standings
 from learner.intake import Intake
 from learner.labels import Label, LabelReader, Prequential, claim_checks
-from learner.learning import Learning, load_weights
+from learner.learning import STORED_LOGITS, Learning, load_weights
 from learner.patience import Patience
 from learner.rebuild import rebuild_memory
 from learner.releaser import Releaser
@@ -29,7 +30,7 @@ from learner.sample_sets import FIRST_HELD_OUT, FIRST_TRAINING, GOLDEN, SampleSe
 from learner.served import Served
 from learner.service import LearnerService
 from learner.settings import LearnerSettings
-from learner.stores import Memories
+from learner.stores import Memories, memory_rules
 from learner.telemetry import LearnerMetrics
 from learner.trainer import Trainer
 from learner.trainers import make_trainer
@@ -120,6 +121,7 @@ def make_reader(settings: LearnerSettings) -> LabelReader:
         settings.classes,
         claim_checks(files, limits.max_bytes),
         max_label_bytes=settings.intake.max_label_bytes,
+        gain_step_db=settings.domains.gain_step_db,
     )
 
 
@@ -158,6 +160,13 @@ async def assemble(
         # The process may have died between recording and announcing; a repetition is ignored by its sequence.
         await outside.announce(serving)
     resumed = await asyncio.to_thread(_resume, beginning, books, memories, trainer, releaser)
+    logits = StoredLogits()
+    if beginning.checkpoint is not None and STORED_LOGITS in beginning.checkpoint.state.values:
+        logits.restore(beginning.checkpoint.state.part(STORED_LOGITS))
+    extras = await asyncio.to_thread(make_extras, settings, logits)
+    # Only a deterministic learner makes its memory anew after each crash, and must then find again what it knew.
+    kept = logits if deterministic and trainer.stores_logits else None
+    remembering = Remembering(memories.episodic, extras, kept)
     reader = make_reader(settings)
     await _repair_memory(
         settings,
@@ -165,7 +174,8 @@ async def assemble(
         memories,
         beginning,
         reader=reader,
-        struck=books.struck,
+        extras=extras,
+        books=books,
         revoked=revoked,
         clock=outside.clock,
     )
@@ -173,6 +183,7 @@ async def assemble(
     await validation.load()
     if beginning.checkpoint is None:
         resumed = {"domains": tuple((await memories.episodic.stats()).domains)}
+        books.changes.adopt(resumed["domains"])
     cursor = await memories.episodic.offsets()
     aside = np.random.default_rng(settings.seed + 2)
 
@@ -183,6 +194,8 @@ async def assemble(
         settings=settings.training,
         executor=executor,
         metrics=metrics,
+        remember=remembering.store_logits,
+        logits=kept,
         **resumed,
     )
     crash = CrashPoints(settings.crash_at)
@@ -215,7 +228,7 @@ async def assemble(
         books=books,
         holdout=HoldoutRule(settings.holdout),
         validation=validation,
-        admit=memories.episodic.admit,
+        admit=remembering.admit,
         refuse=outside.refuse,
         prequential=Prequential(len(settings.classes)),
         watch=watch,
@@ -255,7 +268,11 @@ async def assemble(
         watch=watch,
         guard=guard,
         checkpoints=storage.checkpoints,
-        identity={"epoch": epoch, "without": sorted(revoked.inspectors)},
+        identity={
+            "epoch": epoch,
+            "without": sorted(revoked.inspectors),
+            "memory_rules": memory_rules(settings),
+        },
         trained=_is_trained(beginning),
         refuse=outside.refuse,
         commit=outside.commit,
@@ -314,7 +331,8 @@ async def _repair_memory(
     beginning: Beginning,
     *,
     reader: LabelReader,
-    struck: Container[str],
+    extras: Extras,
+    books: Books,
     revoked: Revoked,
     clock: Callable[[], datetime],
 ) -> None:
@@ -330,7 +348,11 @@ async def _repair_memory(
         clock,
         first=(training, held_out),
         until=beginning.read,
-        wanted=lambda label: label.inspector_id not in revoked.inspectors and strike_key(label.sample) not in struck,
+        wanted=lambda label: (
+            label.inspector_id not in revoked.inspectors and strike_key(label.sample) not in books.struck
+        ),
+        placed=books.changes.placed,
+        extras=extras,
     )
     _log.info("the memory was rebuilt from %d labels", admitted)
 
@@ -343,6 +365,10 @@ async def _needs_rebuilding(
         return True
     checkpoint = beginning.checkpoint
     if checkpoint is not None and checkpoint.extra.get("rebuild", False):
+        return True
+    rules = memory_rules(settings)
+    if checkpoint is not None and checkpoint.extra.get("memory_rules", rules) != rules:
+        _log.warning("the memory was made by other rules")
         return True
     topic = settings.kafka.topic(LABELS)
     stored, held_out = await memories.episodic.offsets(), await memories.validation.offsets()

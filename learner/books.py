@@ -8,8 +8,10 @@ from itertools import takewhile
 from typing import Any
 
 from learner.checkpoint import Position
+from learner.hidden_changes import HiddenChanges
 from learner.labels import KnownLabels, Label
 from learner.progress import Progress
+from learner.settings import DomainSettings
 from memory.samples import Sample
 from schemas.events import ModelVersion
 
@@ -38,13 +40,16 @@ class Books:
         Full name of the labels topic.
     known_limit : int
         Label ids remembered.
+    changes : HiddenChanges or None
+        Names the labels' domains; None takes them as their frames name them.
     """
 
-    def __init__(self, topic: str, known_limit: int) -> None:
+    def __init__(self, topic: str, known_limit: int, changes: HiddenChanges | None = None) -> None:
         self._topic = topic
         self._limit = known_limit
         self.progress = Progress()
         self.known = KnownLabels(known_limit)
+        self.changes = changes or HiddenChanges(DomainSettings(drift=False))
         self.pending: OrderedDict[str, Label] = OrderedDict()
         self.learned = 0
         self.in_model = 0
@@ -100,6 +105,7 @@ class Books:
             "ahead": {str(p): offsets for p, offsets in self.progress.ahead().items()},
             "read": {str(p): o for p, o in self.progress.positions().items()},
             "known": self.known.state(),
+            "changes": self.changes.state(),
             "struck": list(self.struck),
             "divergences": self.divergences,
             "in_model": self.in_model,
@@ -119,6 +125,8 @@ class Books:
         offsets = {int(name.rsplit("-", 1)[1]): offset for name, offset in position.offsets.items()}
         self.progress = Progress(offsets, {int(p): ahead for p, ahead in state["ahead"].items()})
         self.known = KnownLabels(self._limit, state["known"])
+        if "changes" in state:  # checkpoints from before domains opened by themselves have none
+            self.changes.restore(state["changes"])
         self.struck = dict.fromkeys(state["struck"])
         self.divergences = state["divergences"]
         self.learned = position.labels_learned

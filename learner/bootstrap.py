@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load
 
 from learner.export import export_weights
+from learner.extras import Remembering, StoredLogits, make_extras
 from learner.holdout import HoldoutRule
 from learner.learning import load_weights
 from learner.releaser import Learned, Releaser, Stopwatch, announcement
@@ -201,8 +202,10 @@ async def _remember(training: Sequence[Sample], held_out: Sequence[Sample], sett
     """Put what the first model was trained on where the learner rehearses it from."""
     async with AsyncExitStack() as resources:
         memories = await open_memories(settings, resources, np.random.default_rng(settings.seed))
+        extras = await asyncio.to_thread(make_extras, settings, StoredLogits())
+        remembering = Remembering(memories.episodic, extras, None)
         for sample in training:
-            await memories.episodic.admit(sample)
+            await remembering.admit(sample)
         for sample in held_out:
             await memories.validation.admit(sample)
 

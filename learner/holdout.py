@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 
 from learner.settings import HoldoutSettings
+from memory.descriptors import EDITION_MARK
 from memory.episodic import EpisodicMemory
 from memory.samples import Sample
 from memory.sampling import Balanced
@@ -28,7 +29,9 @@ class HoldoutRule:
     def holds_out(self, domain: str, weld_id: str, label_id: str) -> bool:
         """Tell whether a label is held out."""
         unit = weld_id if self._settings.unit == "weld" else label_id
-        digest = hashlib.sha256(f"{self._settings.seed}\0{domain}\0{unit}".encode()).digest()
+        # A domain that opened by itself may begin within a weld, which must not be on both sides for it.
+        descriptor = domain.partition(EDITION_MARK)[0]
+        digest = hashlib.sha256(f"{self._settings.seed}\0{descriptor}\0{unit}".encode()).digest()
         return (int.from_bytes(digest[:8], "big") >> 11) / 2**53 < self._settings.share
 
 

@@ -91,7 +91,7 @@ class Intake:
             if self._left_out(label):
                 self._books.progress.settle(record.partition, record.offset)
                 return
-            await self._file(record, label)
+            await self._file(record, self._books.changes.placed(label))
         except AccessRefusedError:
             raise  # not the label's fault
         except WeldstreamError as error:

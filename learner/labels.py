@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from memory.descriptors import domain_of
 from memory.files import AtomicFiles
 from memory.samples import Sample
 from schemas.classes import ClassTable
@@ -68,15 +69,24 @@ class LabelReader:
         Reads claim checks.
     max_label_bytes : int or None
         Largest label; by default as large as the topic allows.
+    gain_step_db : float or None
+        Gains that round to other multiples of it are other domains; None leaves the gain out.
     """
 
     def __init__(
-        self, limits: FrameLimits, classes: ClassTable, fetch: Fetch | None, *, max_label_bytes: int | None = None
+        self,
+        limits: FrameLimits,
+        classes: ClassTable,
+        fetch: Fetch | None,
+        *,
+        max_label_bytes: int | None = None,
+        gain_step_db: float | None = None,
     ) -> None:
         self._limits = limits
         self._max_label_bytes = max_label_bytes
         self._classes = classes
         self._fetch = fetch
+        self._gain_step_db = gain_step_db
 
     def read(self, record: InRecord, received_at: datetime) -> tuple[Label, bool]:
         """Return the label, and whether it came with a judgement that cannot be read.
@@ -90,7 +100,7 @@ class LabelReader:
         frame = decoded.label.frame
         sample = Sample(
             label_id=decoded.label.label_id,
-            domain=frame.domain,
+            domain=domain_of(frame, self._gain_step_db),
             weld_id=frame.weld_id,
             pixels=decoded.pixels,
             mask=decoded.mask,

@@ -8,18 +8,26 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from learner.extras import StoredLogits
 from learner.settings import TrainingSettings
 from learner.state import State
 from learner.strategies import DivergedError, StepReport
 from learner.telemetry import LearnerMetrics
 from learner.trainer import Trainer
+from memory.descriptors import choose_domains
 from memory.samples import Sample
 from memory.sampling import Balanced, Policy
 
 T = TypeVar("T")
 Draw = Callable[[Policy], Awaitable[list[Sample]]]
+Remember = Callable[[Sequence[Sample], Sequence[NDArray[np.float32]]], Awaitable[list[Sample]]]
+
+STORED_LOGITS = "stored_logits"
+"""Name of their part of a checkpoint's state."""
 
 _CONSOLIDATION = 32
 """Samples of a domain on which its end is consolidated."""
@@ -57,6 +65,11 @@ class Learning:
         Of one thread.
     metrics : LearnerMetrics
         Shows the steps.
+    remember : callable or None
+        Stores logits with samples that the memory holds; returns the samples
+        with them. Needed where the strategy rehearses them.
+    logits : StoredLogits or None
+        What was stored so, where a checkpoint is to have it.
     domains : sequence of str
         Domains known already, oldest first; the last is the current one.
     idle_steps : float
@@ -72,6 +85,8 @@ class Learning:
         settings: TrainingSettings,
         executor: Executor,
         metrics: LearnerMetrics,
+        remember: Remember | None = None,
+        logits: StoredLogits | None = None,
         domains: Sequence[str] = (),
         idle_steps: float = 0.0,
     ) -> None:
@@ -81,6 +96,11 @@ class Learning:
         self._settings = settings
         self._executor = executor
         self._metrics = metrics
+        if trainer.stores_logits and remember is None:
+            msg = "the strategy rehearses logits, and nothing would store them"
+            raise ValueError(msg)
+        self._remember = remember
+        self._logits = logits
         self._domains = list(domains)
         self._idle_steps = idle_steps
 
@@ -92,6 +112,10 @@ class Learning:
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs beside the trainer."""
         return {"domains": list(self._domains), "idle_steps": self._idle_steps}
+
+    def logits(self) -> State:
+        """Return the stored logits that a checkpoint needs beside the trainer, if any, as a part of its state."""
+        return State() if self._logits is None else State.join({STORED_LOGITS: self._logits.state()})
 
     @property
     def can_rehearse(self) -> bool:
@@ -121,6 +145,7 @@ class Learning:
         await self.enter(new[0].domain)
         steps = max(1, math.ceil(self._settings.steps_per_label * len(new)))
         self._idle_steps += self._settings.idle_steps_per_label * len(new)
+        await self._with_logits(new)
         await self._steps(new, steps, "new")
 
     async def rehearse(self) -> None:
@@ -140,6 +165,7 @@ class Learning:
         # Only now: what ends a domain consolidates, or freezes, weights that know it.
         for domain in dict.fromkeys(s.domain for s in samples):
             await self.enter(domain)
+        await self._with_logits(samples)
         return trained
 
     async def some(self, count: int) -> list[Sample]:
@@ -175,12 +201,34 @@ class Learning:
 
     async def _batch(self, new: Sequence[Sample]) -> tuple[list[Sample], dict[str, list[Sample]]]:
         """Return the samples of the current domain, new ones first, and those of each past domain."""
-        current = self._domains[-1]
-        fill = max(0, self._settings.batch_size - len(new))
-        counts = dict.fromkeys(self._domains[:-1], self._settings.replay_per_domain) | {current: fill}
-        counts = {domain: count for domain, count in counts.items() if count}
-        drawn = _by_domain(await self._draw(Balanced(counts)) if counts else [])
-        return [*new, *drawn.pop(current, [])], drawn
+        current, settings = self._domains[-1], self._settings
+        past = choose_domains(current, self._domains[:-1], settings.past_domains, settings.most_past_domains)
+        counts = dict.fromkeys(past, settings.replay_per_domain) if settings.replay_per_domain else {}
+        fill = max(0, settings.batch_size - len(new))
+        first = counts | ({current: fill} if fill else {})
+        samples = await self._draw(Balanced(first)) if first else []
+        for _ in range(1, self.trainer.draws if counts else 1):
+            # Each draw is without replacement, and independent of those before: a sample may be in several.
+            samples += await self._draw(Balanced(counts))
+        drawn = _by_domain(samples)
+        fill_in = drawn.pop(current, [])
+        return [*new, *fill_in], {name: await self._with_logits(found) for name, found in drawn.items()}
+
+    async def _with_logits(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Return samples with their logits, where the strategy wants them.
+
+        New samples have theirs from just before they are learned. A sample
+        that comes from the memory without, because it was admitted and waits,
+        or because the memory was made anew, has its own made now. Both are stored.
+        """
+        if self._remember is None or not self.trainer.stores_logits:
+            return list(samples)
+        without = list({s.label_id: s for s in samples if not self.trainer.has_logits(s)}.values())
+        if not without:
+            return list(samples)
+        logits = await self._run(lambda: self.trainer.logits(without))
+        made = {sample.label_id: sample for sample in await self._remember(without, logits)}
+        return [made.get(sample.label_id, sample) for sample in samples]
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -18,6 +18,8 @@ from prometheus_client import CollectorRegistry
 from learner.assembly import Outside, Storage, assemble, make_reader
 from learner.beginning import find_revoked
 from learner.books import Books
+from learner.extras import StoredLogits, make_extras
+from learner.hidden_changes import HiddenChanges
 from learner.holdout import HoldoutRule
 from learner.inspectors import Standings
 from learner.leadership import Leadership, LeadershipLostError, leader_key
@@ -145,6 +147,8 @@ class LearnerNode:
                 self._clock,
                 first=first,
                 wanted=lambda label: label.inspector_id not in revoked,
+                placed=HiddenChanges(settings.domains).placed,
+                extras=await asyncio.to_thread(make_extras, settings, StoredLogits()),
             )
             _log.info("memory rebuilt from %d labels", admitted)
 
@@ -283,7 +287,8 @@ class LearnerNode:
         return None
 
     def _new_books(self) -> Books:
-        return Books(self._settings.kafka.topic(LABELS), self._settings.intake.known_labels)
+        settings = self._settings
+        return Books(settings.kafka.topic(LABELS), settings.intake.known_labels, HiddenChanges(settings.domains))
 
     def _memory_rng(self) -> np.random.Generator:
         return np.random.default_rng(self._settings.seed + 1)

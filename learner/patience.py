@@ -96,6 +96,10 @@ class PatientStore:
         # After a lost answer the store may know the sample from our own first attempt.
         return replace(admission, duplicate=False) if attempts > 1 else admission
 
+    async def replace(self, sample: Sample, capacity: Capacity, chance: Chance) -> Admission:
+        """See :class:`~memory.stores.base.SampleStore`."""
+        return await self._patiently("redis", lambda: self._store.replace(sample, capacity, chance))
+
     async def draw(self, policy: Policy, start: int) -> list[Sample]:
         """See :class:`~memory.stores.base.SampleStore`."""
         return await self._patiently("redis", lambda: self._store.draw(policy, start))

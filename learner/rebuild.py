@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
+from learner.extras import Extras, Remembering
 from learner.holdout import HoldoutRule
 from learner.labels import Label, LabelReader
 from learner.settings import LearnerSettings
@@ -24,6 +25,8 @@ async def rebuild_memory(
     first: tuple[Sequence[Sample], Sequence[Sample]] = ((), ()),
     until: Mapping[int, int] | None = None,
     wanted: Callable[[Label], bool] = lambda _: True,
+    placed: Callable[[Label], Label],
+    extras: Extras,
 ) -> int:
     """Clear both memories and admit the labels that the topic holds; the memories are then as they were.
 
@@ -39,6 +42,10 @@ async def rebuild_memory(
         By partition the first offset that is left out; None takes all.
     wanted : callable
         False leaves a label out.
+    placed : callable
+        Puts a label into its domain; asked once of each, in the order of the topic.
+    extras : Extras
+        What is stored with the samples that are rehearsed.
 
     Returns
     -------
@@ -47,10 +54,11 @@ async def rebuild_memory(
     """
     await memories.episodic.clear()
     await memories.validation.clear()
-    admitted = 0
-    for memory, samples in zip((memories.episodic, memories.validation), first, strict=True):
+    remembering = Remembering(memories.episodic, extras, None)
+    admitted, known = 0, set[str]()
+    for admit, samples in zip((remembering.admit, memories.validation.admit), first, strict=True):
         for sample in samples:
-            admitted += not (await memory.admit(sample)).duplicate
+            admitted += not (await admit(sample)).duplicate
     partitions = await partitions_of(settings.kafka, settings.kafka.topic(LABELS))
     async with aclosing(read_to_end(settings.kafka, partitions)) as records:
         async for record in records:
@@ -60,10 +68,11 @@ async def rebuild_memory(
                 label, _ = reader.read(record, clock())
             except BadRecordError:
                 continue
-            if not wanted(label):
+            if label.sample.label_id in known or not wanted(label):
                 continue
-            sample = label.sample
+            known.add(label.sample.label_id)
+            sample = placed(label).sample
             held_out = holdout.holds_out(sample.domain, sample.weld_id, sample.label_id)
-            memory = memories.validation if held_out else memories.episodic
-            admitted += not (await memory.admit(sample)).duplicate
+            admit = memories.validation.admit if held_out else remembering.admit
+            admitted += not (await admit(sample)).duplicate
     return admitted

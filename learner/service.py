@@ -287,10 +287,10 @@ class LearnerService:
             "trained": self._trained,
             "inspectors": None if self._guard is None else self._guard.state(),
         }
-        offsets = self._books.progress.offsets()
+        offsets, logits = self._books.progress.offsets(), self._learning.logits()
 
         def write() -> None:
-            self._checkpoints.save(Checkpoint(position, self._learning.trainer.state(), extra))
+            self._checkpoints.save(Checkpoint(position, self._learning.trainer.state().beside(logits), extra))
 
         await self._run(write)
         self._crash.reach("checkpointed")

@@ -10,6 +10,9 @@ from learner.release_gate import GateConfig
 from learner.strategies import StrategyConfig
 from learner.strategies.gem import GemConfig
 from learner.trainer import TrainerConfig
+from memory.admission import AdmissionPolicy
+from memory.descriptors import Choice
+from memory.descriptors import Field as DescriptorField
 from schemas.classes import ClassTable
 from schemas.settings import HttpSettings, KafkaSettings, ProcessSettings, RedisSettings, RegistrySettings, Section
 
@@ -47,6 +50,39 @@ class MemorySettings(Section):
     validation_samples: Count = Field(128, description="Held-out samples kept, over all domains.")
     validation_bytes: Count = Field(64 * MIB, description="Bytes of them.")
     seed: int = Field(0, description="Seed of the admissions.")
+    policy: AdmissionPolicy = Field(
+        "reservoir",
+        description="Which samples of a domain are kept: a uniform sample, as many of each class, the newest, "
+        "or those that cover what an untrained encoder tells apart.",
+    )
+    share_by: tuple[DescriptorField, ...] = Field(
+        (),
+        description="Fields of the task descriptor (procedure, probe, frequency, material) whose values have equal "
+        "parts of the memory, each shared by its domains.",
+    )
+
+
+class DomainSettings(Section):
+    """What counts as a domain of its own."""
+
+    gain_step_db: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Gains that round to other multiples of this step are other domains; by default none are."
+    )
+    drift: bool = Field(
+        default=True,
+        description="Open a new domain where labels of one descriptor change: what they show, or how wrong what "
+        "served was.",
+    )
+    drift_block: Count = Field(8, description="Labels of a descriptor that are averaged before they are compared.")
+    drift_warmup: Annotated[int, Field(ge=2)] = Field(
+        8, description="Blocks that tell how much blocks of a descriptor differ without a change."
+    )
+    drift_tolerance: Annotated[float, Field(ge=0)] = Field(
+        0.75, description="Deviations between blocks that are no change, however long they last."
+    )
+    drift_threshold: Annotated[float, Field(gt=0)] = Field(
+        9.0, description="Sum of the deviations beyond that which is a change; higher finds it later and more surely."
+    )
 
 
 class TrainingSettings(Section):
@@ -55,6 +91,12 @@ class TrainingSettings(Section):
     labels_per_step: Count = Field(8, description="Most new labels learned together.")
     batch_size: Count = Field(8, description="Samples of the current domain in a step: new ones first.")
     replay_per_domain: Annotated[int, Field(ge=0)] = Field(5, description="Samples of each past domain in a step.")
+    past_domains: Choice = Field(
+        "all",
+        description="Which past domains take part in a step: all, or those whose task descriptors are most similar "
+        "to the current one's or most different.",
+    )
+    most_past_domains: Count = Field(8, description="How many of them, where not all take part.")
     steps_per_label: Annotated[float, Field(gt=0)] = Field(
         0.25, description="Steps for each new label; at least one for each group."
     )
@@ -172,6 +214,7 @@ class LearnerSettings(ProcessSettings):
     intake: IntakeSettings = Field(default_factory=IntakeSettings, description="How labels are read.")
     holdout: HoldoutSettings = Field(default_factory=HoldoutSettings, description="What is never trained on.")
     memory: MemorySettings = Field(default_factory=MemorySettings, description="Bounds of the memories.")
+    domains: DomainSettings = Field(default_factory=DomainSettings, description="What counts as a domain of its own.")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="How labels are learned.")
     release: ReleaseSettings = Field(default_factory=ReleaseSettings, description="When a candidate is made.")
     gate: GateConfig = Field(default_factory=GateConfig, description="When a candidate is refused.")

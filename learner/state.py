@@ -30,6 +30,10 @@ class State:
             {name: dict(part.values) for name, part in parts.items()},
         )
 
+    def beside(self, other: "State") -> "State":
+        """Return this state and the parts of another, which have other names."""
+        return State({**self.tensors, **other.tensors}, {**self.values, **other.values})
+
     def part(self, name: str) -> "State":
         """Return what :meth:`join` put under a name.
 

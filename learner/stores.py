@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,17 @@ class Memories:
     validation: EpisodicMemory
 
 
+def memory_rules(settings: LearnerSettings) -> dict[str, Any]:
+    """Return, for a checkpoint, by which rules the memory was filled: under others it is made anew."""
+    bounds = settings.memory
+    return {
+        "policy": bounds.policy,
+        "share_by": list(bounds.share_by),
+        "seed": bounds.seed,
+        "gain_step_db": settings.domains.gain_step_db,
+    }
+
+
 async def open_memories(
     settings: LearnerSettings, resources: AsyncExitStack, rng: np.random.Generator, patiently: Patience | None = None
 ) -> Memories:
@@ -43,7 +55,7 @@ async def open_memories(
     return Memories(
         EpisodicMemory(
             store("memory"),
-            Capacity(bounds.samples, bounds.bytes),
+            Capacity(bounds.samples, bounds.bytes, bounds.policy, bounds.share_by),
             seed=bounds.seed,
             rng=rng,
         ),

@@ -6,17 +6,22 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
-from learner.crops import CropConfig, Cropper, Labelled
+from learner.crops import CropConfig, Cropper, Labelled, stored_logits
 from learner.losses import LossConfig, SegmentationLoss
 from learner.model import Segmenter, used_parameters
 from learner.state import State
 from learner.strategies import DivergedError, StepReport, StrategyConfig, make_strategy
 from learner.strategies.batch import Batch
+from stream.preprocessing import pad_to_multiple, prepare
 
 FIRST_MOMENT_DECAY = 0.9
+_SIZE_MULTIPLE = 32
+"""Sides of every network's input are multiples of it, as those of crops are; and so are all strides of logits."""
 
 
 class TrainerConfig(BaseModel):
@@ -112,6 +117,9 @@ class Trainer:
             clip_norm=config.clip_norm,
         )
         self._steps = 0
+        # What a strategy asks of the memory beside samples; most ask nothing. Logits and labels need a draw each.
+        self._stores_logits: bool = getattr(strategy, "stores_logits", False)
+        self._draws: int = 2 if self._stores_logits else 1
 
     @property
     def model(self) -> Segmenter:
@@ -122,6 +130,16 @@ class Trainer:
     def averaged(self) -> Segmenter:
         """The network with the running average of the live weights: what is judged and released."""
         return self._averaged
+
+    @property
+    def stores_logits(self) -> bool:
+        """Whether the strategy rehearses what the network answered when it learned a sample."""
+        return self._stores_logits
+
+    @property
+    def draws(self) -> int:
+        """Independent draws of each past domain in a step; they follow each other in its samples."""
+        return self._draws
 
     @property
     def steps(self) -> int:
@@ -167,6 +185,34 @@ class Trainer:
         device = inputs[0].device
         losses = self._loss(self._model(batch.images.to(device)), batch.targets.to(device))
         return torch.cat([part.flatten() for part in torch.autograd.grad(losses.mean(), inputs)])
+
+    def has_logits(self, sample: Labelled) -> bool:
+        """Tell whether logits that this network could have made lie with a sample."""
+        return stored_logits(sample, self._config.crops.logits_stride) is not None
+
+    @torch.no_grad()
+    def logits(self, samples: Sequence[Labelled]) -> list[NDArray[np.float32]]:
+        """Return what the live network makes of whole frames.
+
+        Parameters
+        ----------
+        samples : sequence of Labelled
+            Frames (H, W), of any sizes.
+
+        Returns
+        -------
+        list of NDArray[np.float32]
+            Logits (K, ceil(H / s), ceil(W / s)) of each: means over s by s
+            pixels, s being ``crops.logits_stride``.
+        """
+        stride, device = self._config.crops.logits_stride, next(iter(self._parameters.values())).device
+        found = []
+        for sample in samples:
+            rows, columns = (-(-length // stride) for length in sample.mask.shape)
+            image, _ = pad_to_multiple(prepare(sample.pixels)[None], _SIZE_MULTIPLE)
+            means = avg_pool2d(self._model(torch.from_numpy(image)[None].to(device))[0], stride)
+            found.append(means[:, :rows, :columns].cpu().numpy().copy())
+        return found
 
     def pretrain(
         self,

@@ -36,6 +36,10 @@ class EpisodicMemory:
         """Offer a sample; a label known already changes nothing."""
         return await self._store.admit(sample, self._capacity, chance_of(self._seed, sample.label_id))
 
+    async def replace(self, sample: Sample) -> Admission:
+        """Put another content in the place of a stored label's; one that is not stored changes nothing."""
+        return await self._store.replace(sample, self._capacity, chance_of(self._seed, sample.label_id))
+
     async def draw(self, policy: Policy, rng: np.random.Generator | None = None) -> list[Sample]:
         """Draw samples in one round trip; fewer where fewer are stored.
 

@@ -16,6 +16,9 @@ from schemas.errors import BadPayloadError
 from schemas.judgements import RecordPosition
 from schemas.rasters import Dtype
 
+LOGITS = "logits"
+"""Name among a sample's extras of what the network answered when it learned the sample."""
+
 _MAGIC = b"WSS1"
 _PREFIX = struct.Struct("<4sII")  # magic, length of the header, CRC-32 of all that follows
 _MOST_AXES = 8

@@ -1,10 +1,12 @@
 """What a store of samples must do."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from memory.admission import Chance
+from memory.admission import AdmissionPolicy, Chance
+from memory.descriptors import Field, share_path
 from memory.samples import Sample
 from memory.sampling import Policy
 from schemas.errors import WeldstreamError
@@ -28,10 +30,48 @@ class MemoryExhaustedError(MemoryFullError):
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Bounds of the whole memory; each known domain has an equal share of the samples, at least one."""
+    """Bounds of the whole memory, and who is kept within them.
+
+    Attributes
+    ----------
+    samples, bytes : int
+        Bounds. Each known domain has an equal share of the samples, at least one.
+    policy : str
+        Which samples of a domain are kept.
+    share_by : tuple of str
+        Fields of the task descriptor among whose values the samples are shared
+        equally before the domains of each value share what it has.
+    """
 
     samples: int
     bytes: int
+    policy: AdmissionPolicy = "reservoir"
+    share_by: tuple[Field, ...] = ()
+
+
+def quotas(paths: Mapping[str, Sequence[str]], samples: int) -> dict[str, int]:
+    """Return how many samples each domain may have, at least one.
+
+    Parameters
+    ----------
+    paths : mapping of str to sequence of str
+        By domain the shares that it is part of; see :func:`memory.descriptors.share_path`.
+    samples : int
+        Of all.
+    """
+    parts: dict[tuple[str, ...], set[str]] = {}
+    for path in paths.values():
+        for depth, name in enumerate(path):
+            parts.setdefault(tuple(path[:depth]), set()).add(name)
+    return {
+        domain: max(1, samples // math.prod(len(parts[tuple(path[:depth])]) for depth in range(len(path))))
+        for domain, path in paths.items()
+    }
+
+
+def path_in(capacity: Capacity, domain: str) -> tuple[str, ...]:
+    """Return the shares of a capacity that a domain is part of."""
+    return share_path(domain, capacity.share_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +100,14 @@ class MemoryStats:
 
 
 class SampleStore(Protocol):
-    """Keeps a uniform sample of each domain within a capacity; each method is one atomic step."""
+    """Keeps samples of each domain within a capacity; each method is one atomic step."""
 
     async def admit(self, sample: Sample, capacity: Capacity, chance: Chance) -> Admission:
-        """Insert by Algorithm R, shrink what must shrink, and store the next offset of the source."""
+        """Insert by the capacity's policy, shrink what must shrink, and store the next offset of the source."""
+        ...
+
+    async def replace(self, sample: Sample, capacity: Capacity, chance: Chance) -> Admission:
+        """Put another content in the place of a stored label's; one not stored in its domain changes nothing."""
         ...
 
     async def draw(self, policy: Policy, start: int) -> list[Sample]:

@@ -20,7 +20,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from memory.admission import Chance
+from memory.admission import EMBEDDING, Chance, shown_classes, whole_embedding
 from memory.samples import Sample
 from memory.sampling import Balanced, Policy
 from memory.stores.base import (
@@ -31,8 +31,9 @@ from memory.stores.base import (
     MemoryExhaustedError,
     MemoryFullError,
     MemoryStats,
+    path_in,
 )
-from memory.stores.scripts import ADMIT, CLEAR, DRAW, STATS
+from memory.stores.scripts import ADMIT, CLEAR, DRAW, REPLACE, STATS
 from schemas.errors import AccessRefusedError, ServiceUnavailableError
 from schemas.settings import RedisSettings
 
@@ -86,24 +87,45 @@ class RedisStore:
             If Redis does not answer; whether the sample was admitted is then
             unknown, and offering it again is safe.
         """
-        data, source = sample.to_bytes(), sample.source
-        if len(data) > capacity.bytes:
-            raise MemoryFullError(f"{sample.label_id} has {len(data)} bytes, the whole memory {capacity.bytes}")
-        admitted, duplicate, *evicted = await self._call(
-            ADMIT,
-            [*self._keys("seen", "limits", "sizes", "offsets", "labels"), f"{self._prefix}sample:{sample.label_id}"],
-            chance.evictions,
-            f"{chance.slot:.17g}",
-            sample.label_id,
-            sample.domain,
-            data,
-            capacity.samples,
-            capacity.bytes,
-            f"{source.topic}/{source.partition}" if source else "",
-            source.offset if source else 0,
-            self._seen_labels,
+        data, source, embedding = _fitting(sample, capacity), sample.source, b""
+        if capacity.policy == "coreset":
+            embedding = whole_embedding(sample.label_id, sample.extras.get(EMBEDDING)).tobytes()
+        return _admission(
+            await self._call(
+                ADMIT,
+                [*self._keys("seen", "limits", "sizes", "offsets", "labels", "paths", "shown"), self._payload(sample)],
+                chance.evictions,
+                f"{chance.slot:.17g}",
+                sample.label_id,
+                sample.domain,
+                data,
+                capacity.samples,
+                capacity.bytes,
+                f"{source.topic}/{source.partition}" if source else "",
+                source.offset if source else 0,
+                self._seen_labels,
+                capacity.policy,
+                json.dumps(path_in(capacity, sample.domain)),
+                json.dumps(shown_classes(sample.mask)),
+                embedding,
+            )
         )
-        return Admission(bool(admitted), bool(duplicate), tuple(label.decode() for label in evicted))
+
+    async def replace(self, sample: Sample, capacity: Capacity, chance: Chance) -> Admission:
+        """See :class:`~memory.stores.base.SampleStore`; raises as :meth:`admit` does."""
+        return _admission(
+            await self._call(
+                REPLACE,
+                [*self._keys("seen", "limits", "sizes"), self._payload(sample)],
+                chance.evictions,
+                sample.label_id,
+                sample.domain,
+                _fitting(sample, capacity),
+                capacity.samples,
+                capacity.bytes,
+                capacity.policy,
+            )
+        )
 
     async def draw(self, policy: Policy, start: int) -> list[Sample]:
         """See :class:`~memory.stores.base.SampleStore`."""
@@ -136,7 +158,10 @@ class RedisStore:
 
     async def clear(self) -> None:
         """See :class:`~memory.stores.base.SampleStore`."""
-        await self._call(CLEAR, self._keys("seen", "limits", "sizes", "offsets", "labels"), 1)
+        await self._call(CLEAR, self._keys("seen", "limits", "sizes", "offsets", "labels", "paths", "shown"), 1)
+
+    def _payload(self, sample: Sample) -> str:
+        return f"{self._prefix}sample:{sample.label_id}"
 
     def _keys(self, *names: str) -> list[str]:
         return [self._prefix + name for name in names]
@@ -149,6 +174,18 @@ class RedisStore:
                 return await self._redis.evalsha(digest, *sent)
             except NoScriptError:  # a Redis that restarted has forgotten it; EVAL also teaches it again
                 return await self._redis.eval(script, *sent)
+
+
+def _fitting(sample: Sample, capacity: Capacity) -> bytes:
+    data = sample.to_bytes()
+    if len(data) > capacity.bytes:
+        raise MemoryFullError(f"{sample.label_id} has {len(data)} bytes, the whole memory {capacity.bytes}")
+    return data
+
+
+def _admission(reply: Sequence[Any]) -> Admission:
+    admitted, duplicate, *evicted = reply
+    return Admission(bool(admitted), bool(duplicate), tuple(label.decode() for label in evicted))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import re
 
-from memory.stores.scripts import ADMIT, CLEAR, DRAW, STATS
+from memory.stores.scripts import ADMIT, CLEAR, DRAW, REPLACE, STATS
 
 _SENT = ("EVALSHA", "EVAL", "HGETALL")
 """By the store itself; AUTH and HELLO of its client need no right."""
@@ -14,7 +14,7 @@ _SPECIAL = re.compile(r"([*?\[\]\\])")
 
 def redis_commands() -> tuple[str, ...]:
     """Return every command that the memory needs, those within its scripts included, in lower case and sorted."""
-    called = {name for script in (ADMIT, DRAW, STATS, CLEAR) for name in _CALL.findall(script)}
+    called = {name for script in (ADMIT, REPLACE, DRAW, STATS, CLEAR) for name in _CALL.findall(script)}
     return tuple(sorted(name.lower() for name in called.union(_SENT, _LOCK)))
 
 

@@ -7,7 +7,10 @@ D. V. Hinkley (1971), Inference about the change-point from cumulative sum tests
 """
 
 import math
+from collections.abc import Mapping
 from typing import Literal
+
+_STANDING = ("_detected", "_count", "_mean", "_up", "_lowest", "_down", "_highest")
 
 
 class PageHinkley:
@@ -65,6 +68,16 @@ class PageHinkley:
         self._mean = 0.0
         self._up = self._lowest = 0.0
         self._down = self._highest = 0.0
+
+    def state(self) -> dict[str, float]:
+        """Return where the test stands, for whoever writes it down; the parameters are not in it."""
+        return {name: float(getattr(self, name)) for name in _STANDING}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on from what :meth:`state` returned."""
+        for name in _STANDING:
+            setattr(self, name, state[name])
+        self._count, self._detected = int(self._count), bool(self._detected)
 
     def update(self, x: float) -> None:
         """Take the next value, any finite number."""

@@ -9,6 +9,9 @@ import pytest
 from safetensors.torch import save
 
 from learner.settings import HoldoutSettings, LearnerSettings, MemorySettings, TrainingSettings
+from learner.strategies import StrategyConfig
+from learner.strategies.der import DerConfig
+from learner.strategies.gem import GemConfig
 from schemas.labels import LabelledFrame
 from schemas.settings import KafkaSettings, RedisSettings
 from stream.codec import encode_raster
@@ -24,12 +27,13 @@ DETERMINISTIC = TrainingSettings(
 PLACES = ("admitted:6", "recorded:1", "learned:2", "admitted:4", "announced:1", "checkpointed:3")
 
 
-def settings_in(kafka: KafkaSettings, redis: RedisSettings, folder: Path) -> LearnerSettings:
+def settings_in(kafka: KafkaSettings, redis: RedisSettings, folder: Path, strategy: StrategyConfig) -> LearnerSettings:
     return tiny_settings(
         kafka,
         redis,
         folder,
         training=DETERMINISTIC,
+        strategy=strategy,
         holdout=HoldoutSettings(share=0.2, unit="label"),
         # Small enough that admissions evict.
         memory=MemorySettings(samples=12, validation_samples=6),
@@ -50,25 +54,29 @@ def digest(settings: LearnerSettings) -> str:
     return hashlib.sha256(data + repr(found.state.values).encode()).hexdigest()
 
 
-async def run_through(kafka: KafkaSettings, redis: RedisSettings, folder: Path) -> str:
-    settings = settings_in(kafka.model_copy(update={"topic_prefix": f"{kafka.topic_prefix}through."}), redis, folder)
+async def run_through(kafka: KafkaSettings, redis: RedisSettings, folder: Path, strategy: StrategyConfig) -> str:
+    apart = kafka.model_copy(update={"topic_prefix": f"{kafka.topic_prefix}through."})
+    settings = settings_in(apart, redis, folder, strategy)
     async with Outside(settings) as outside, running(settings) as node:
         await outside.send(labels())
         await eventually(lambda: node.books.progress.positions() == {0: len(labels())})
     return digest(settings)
 
 
+@pytest.mark.parametrize("strategy", [GemConfig(), DerConfig()], ids=lambda config: config.kind)
 @pytest.mark.timeout(300)
 async def test_killed_again_and_again(
     kafka_settings: KafkaSettings,
     redis_settings: RedisSettings,
     tmp_path: Path,
+    *,
     services: Services,
     faults: FaultReport,
+    strategy: StrategyConfig,
 ) -> None:
     apart = redis_settings.model_copy(update={"key_prefix": f"{redis_settings.key_prefix}through:"})
-    expected = await run_through(kafka_settings, apart, tmp_path / "through")
-    settings = settings_in(kafka_settings, redis_settings, tmp_path / "killed")
+    expected = await run_through(kafka_settings, apart, tmp_path / "through", strategy)
+    settings = settings_in(kafka_settings, redis_settings, tmp_path / "killed", strategy)
     killed = 0
     async with Outside(settings) as outside:
         await outside.send(labels())
@@ -84,7 +92,8 @@ async def test_killed_again_and_again(
         "labels that are not in the weights": int(checkpoint(settings).position.labels_learned <= 20),
     }
     method = (
-        f"SIGKILL at {', '.join(PLACES)}, one after the other; sha256 of weights, average, moments and random states "
-        f"against a learner that ran through; {len(labels())} labels of two domains, some held out, repeated or bad"
+        f"SIGKILL at {', '.join(PLACES)}, one after the other; sha256 of weights, average, moments, random states and "
+        f"stored logits against a learner that ran through; {len(labels())} labels of two domains, some held out, "
+        "repeated or bad"
     )
-    faults.labels("deterministic learner killed", method, wrong, len(labels()))
+    faults.labels(f"deterministic learner killed: {strategy.kind}", method, wrong, len(labels()))

@@ -1,12 +1,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from redis.asyncio import Redis
 
-from memory.admission import chance_of
+from memory.admission import AdmissionPolicy, chance_of
 from memory.sampling import Balanced, Uniform
 from memory.stores.base import Capacity, MemoryExhaustedError
 from memory.stores.in_memory import InMemoryStore
@@ -18,7 +19,7 @@ from stream.local.prerequisites import find_redis
 from stream.local.reaper import Reaper
 from stream.local.redis import RedisServer
 from stream.retry import is_retriable
-from tests.contracts.sample_store import SampleStoreContract, make_sample, memory_on, stored_labels
+from tests.contracts.sample_store import POLICIES, SampleStoreContract, make_sample, memory_on, stored_labels
 
 
 @pytest.fixture
@@ -36,19 +37,30 @@ class TestRedisStore(SampleStoreContract):
     pass
 
 
-async def test_both_stores_decide_alike(store: RedisStore) -> None:
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(("samples", "size"), [(20, 6500), (90, 10**6), (80, 14000)])
+async def test_both_stores_decide_alike(store: RedisStore, policy: AdmissionPolicy, samples: int, size: int) -> None:
     other = InMemoryStore()
     rng = np.random.default_rng(3)
-    capacity = Capacity(20, 2500)
+    capacity = Capacity(samples, size, policy=policy, share_by=("probe",) if samples > 20 else ())
     for i in range(300):
         label = f"l{rng.integers(250)}"
-        sample = make_sample(label, f"d{min(i // 40, rng.integers(6))}", offset=i, side=int(rng.integers(1, 6)))
+        number = min(i // 40, rng.integers(6))
+        domain = f"p_{number % 2}_5mhz_d{number}" if number else "d0"
+        sample = make_sample(
+            label, domain, i, side=int(rng.integers(1, 6)), shows=int(rng.integers(5) * rng.integers(2))
+        )
+        sample.mask[0, 0] = rng.integers(3)
         chance = chance_of(9, label)
         assert await store.admit(sample, capacity, chance) == await other.admit(sample, capacity, chance), i
+        if i % 7 == 0:
+            sample = replace(sample, extras={**sample.extras, "logits": np.zeros(int(rng.integers(30)), np.float32)})
+            assert await store.replace(sample, capacity, chance) == await other.replace(sample, capacity, chance), i
     assert await store.stats() == await other.stats()
     assert await store.offsets() == await other.offsets()
-    for start, policy in enumerate((Uniform(8), Balanced(2), Balanced({"d1": 3}), Uniform(3, exclude=("d0",))), 1):
-        ours, theirs = await store.draw(policy, start), await other.draw(policy, start)
+    draws = (Uniform(8), Balanced(2), Balanced({"p_1_5mhz_d1": 3}), Uniform(3, exclude=("d0",)))
+    for start, wanted in enumerate(draws, 1):
+        ours, theirs = await store.draw(wanted, start), await other.draw(wanted, start)
         assert [s.to_bytes() for s in ours] == [s.to_bytes() for s in theirs]
 
 

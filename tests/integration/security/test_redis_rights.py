@@ -18,7 +18,7 @@ from memory.stores.redis import RedisStore, answering, open_redis
 from memory.stores.rights import redis_commands
 from schemas.errors import AccessRefusedError, ServiceUnavailableError
 from stream.cli import app
-from tests.contracts.sample_store import SampleStoreContract, make_sample
+from tests.contracts.sample_store import POLICIES, SampleStoreContract, make_sample
 from tests.integration.security.secured import ADMIN, KEY_PREFIX, SecuredRedis
 
 WRONG = "correct-horse-battery-staple"
@@ -37,10 +37,13 @@ async def use_everything(redis: SecuredRedis) -> None:
     """Do all that the learner ever does: samples of both domains are pushed out, and the lock goes round."""
     async with open_redis(redis.settings("learner")) as client:
         store = RedisStore(client, f"{KEY_PREFIX}memory", seen_labels=4)
-        capacity = Capacity(samples=4, bytes=10**6)
-        for number in range(16):
-            made = make_sample(f"label-{number}", "a" if number < 12 else "b", offset=number)
-            await store.admit(made, capacity, chance_of(1, made.label_id))
+        for policy in POLICIES:
+            await store.clear()
+            capacity = Capacity(samples=4, bytes=10**6, policy=policy)
+            for number in range(16):
+                made = make_sample(f"label-{number}", "a" if number < 12 else "b", number, shows=number % 3)
+                await store.admit(made, capacity, chance_of(1, made.label_id))
+                await store.replace(made, capacity, chance_of(1, made.label_id))
         assert len(await store.draw(Uniform(4), 3)) == 4
         assert len(await store.draw(Balanced(2), 3)) == 4
         assert set((await store.stats()).domains) == {"a", "b"}

@@ -36,6 +36,12 @@ def test_a_weld_is_held_out_as_a_whole_by_default() -> None:
         assert len({rule.holds_out("d", f"weld-{weld}", f"label-{i}") for i in range(20)}) == 1
 
 
+def test_a_weld_in_which_a_domain_opened_by_itself_is_on_one_side() -> None:
+    rule = HoldoutRule(HoldoutSettings(share=0.5))
+    assert held(rule, "d") == held(rule, "d~2")
+    assert held(rule, "d") != held(rule, "e")
+
+
 def test_by_label_a_weld_is_split_and_its_name_does_not_matter() -> None:
     rule = HoldoutRule(HoldoutSettings(share=0.5, unit="label"))
     first = [rule.holds_out("d", "weld-1", f"label-{i}") for i in range(200)]

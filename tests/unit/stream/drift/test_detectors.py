@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,14 @@ def test_adwin_refuses_senseless_parameters(arguments: dict[str, float]) -> None
 def test_page_hinkley_refuses_senseless_parameters(arguments: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="threshold"):
         PageHinkley(**arguments)
+
+
+@pytest.mark.parametrize("cut", [10, 300, 450])
+def test_page_hinkley_goes_on_from_where_it_was_written_down(cut: int) -> None:
+    values = bernoulli(7, (0.2, 300), (0.8, 300))
+    whole, first, second = (PageHinkley(delta=0.1, threshold=10.0) for _ in range(3))
+    found = detections(first, values[:cut])
+    second.restore(json.loads(json.dumps(first.state())))
+    assert second.drift_detected == first.drift_detected
+    assert found + [cut + i for i in detections(second, values[cut:])] == detections(whole, values)
+    assert second.state() == whole.state()
