@@ -11,10 +11,19 @@ from learner.strategies.batch import LossFunction
 from learner.strategies.composite import Strategy
 from learner.strategies.fine_tuning import FineTuningConfig, NoRehearsal
 from learner.strategies.gem import GemConfig, GemProjection
+from learner.strategies.generative import (
+    BrainInspiredReplayConfig,
+    GenerativeReplayConfig,
+    GenerativeStrategy,
+    make_generative,
+)
 from learner.strategies.parts import NO_PENALTIES, Optimizer, Penalty, Projection, Rehearsal
 from learner.strategies.replay import MeanRehearsal, ReplayConfig
 
-StrategyConfig: TypeAlias = Annotated[FineTuningConfig | ReplayConfig | GemConfig, Field(discriminator="kind")]
+StrategyConfig: TypeAlias = Annotated[
+    FineTuningConfig | ReplayConfig | GemConfig | GenerativeReplayConfig | BrainInspiredReplayConfig,
+    Field(discriminator="kind"),
+]
 """A strategy's settings; an unknown ``kind`` fails with the list of those there are."""
 
 
@@ -39,15 +48,17 @@ def parts_of(config: FineTuningConfig | ReplayConfig | GemConfig) -> Parts:
 
 
 def make_strategy(
-    config: FineTuningConfig | ReplayConfig | GemConfig,
+    config: FineTuningConfig | ReplayConfig | GemConfig | GenerativeReplayConfig | BrainInspiredReplayConfig,
     model: nn.Module,
     parameters: Sequence[nn.Parameter],
     optimizer: Optimizer,
     loss: LossFunction,
     *,
     clip_norm: float | None = None,
-) -> Strategy:
+) -> Strategy | GenerativeStrategy:
     """Compose a strategy; the parameters are as of :class:`~learner.strategies.composite.Strategy`."""
+    if isinstance(config, GenerativeReplayConfig | BrainInspiredReplayConfig):
+        return make_generative(config, model, parameters, optimizer, loss, clip_norm=clip_norm)
     parts = parts_of(config)
     return Strategy(
         model,

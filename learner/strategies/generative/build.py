@@ -1,0 +1,69 @@
+"""From settings to a strategy that replays what it generates."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from learner.losses import ClassLoss
+from learner.strategies.batch import LossFunction
+from learner.strategies.generative.config import BrainInspiredReplayConfig, GenerativeReplayConfig, Key
+from learner.strategies.generative.generator import Plan
+from learner.strategies.generative.strategy import GenerativeStrategy
+from learner.strategies.generative.targets import Targets
+from learner.strategies.parts import NO_PENALTIES, Optimizer, Penalty
+
+
+def make_generative(
+    config: GenerativeReplayConfig | BrainInspiredReplayConfig,
+    model: nn.Module,
+    parameters: Sequence[nn.Parameter],
+    optimizer: Optimizer,
+    loss: LossFunction,
+    *,
+    penalties: Sequence[Penalty] = NO_PENALTIES,
+    clip_norm: float | None = None,
+) -> GenerativeStrategy:
+    """Build the strategy; the parameters are as of :class:`~learner.strategies.composite.Strategy`.
+
+    Raises
+    ------
+    ValueError
+        If the network lacks what a part of the strategy needs.
+    """
+    labels = isinstance(loss, ClassLoss)
+    own_parts = isinstance(config, BrainInspiredReplayConfig)
+    conditional = own_parts and config.conditional
+    return GenerativeStrategy(
+        model,
+        parameters,
+        optimizer,
+        plan=Plan(
+            config.generator,
+            modes_by=_modes(config, labels=labels),
+            gates_by=_gates(config, labels=labels),
+            gated_share=config.gated_share if own_parts else 0.0,
+            seed=config.seed,
+        ),
+        targets=Targets(config.scenario, config.distill, config.temperature, own_head=conditional, loss=loss),
+        internal=own_parts and config.internal,
+        feedback=own_parts and config.feedback,
+        seed=config.seed,
+        penalties=penalties,
+        clip_norm=clip_norm,
+    )
+
+
+def _modes(config: GenerativeReplayConfig | BrainInspiredReplayConfig, *, labels: bool) -> Key | None:
+    if not isinstance(config, BrainInspiredReplayConfig) or not config.conditional:
+        return None
+    if config.modes_by != "auto":
+        return config.modes_by
+    return "class" if labels else "pair"
+
+
+def _gates(config: GenerativeReplayConfig | BrainInspiredReplayConfig, *, labels: bool) -> Key | None:
+    if not isinstance(config, BrainInspiredReplayConfig) or not config.gating:
+        return None
+    if config.gates_by != "auto":
+        return config.gates_by
+    return "class" if labels and config.scenario != "domain" else "domain"
