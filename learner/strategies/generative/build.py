@@ -31,39 +31,41 @@ def make_generative(
         If the network lacks what a part of the strategy needs.
     """
     labels = isinstance(loss, ClassLoss)
-    own_parts = isinstance(config, BrainInspiredReplayConfig)
-    conditional = own_parts and config.conditional
+    # Deep generative replay is what is left when every part that the brain inspired is switched off.
+    parts = config if isinstance(config, BrainInspiredReplayConfig) else None
     return GenerativeStrategy(
         model,
         parameters,
         optimizer,
         plan=Plan(
             config.generator,
-            modes_by=_modes(config, labels=labels),
-            gates_by=_gates(config, labels=labels),
-            gated_share=config.gated_share if own_parts else 0.0,
+            modes_by=_modes(parts, labels=labels) if parts and parts.conditional else None,
+            gates_by=_gates(parts, labels=labels) if parts and parts.gating else None,
+            gated_share=parts.gated_share if parts else 0.0,
             seed=config.seed,
         ),
-        targets=Targets(config.scenario, config.distill, config.temperature, own_head=conditional, loss=loss),
-        internal=own_parts and config.internal,
-        feedback=own_parts and config.feedback,
+        targets=Targets(
+            config.scenario,
+            config.distill,
+            config.temperature,
+            own_head=bool(parts and parts.conditional),
+            loss=loss,
+        ),
+        internal=bool(parts and parts.internal),
+        feedback=bool(parts and parts.feedback),
         seed=config.seed,
         penalties=penalties,
         clip_norm=clip_norm,
     )
 
 
-def _modes(config: GenerativeReplayConfig | BrainInspiredReplayConfig, *, labels: bool) -> Key | None:
-    if not isinstance(config, BrainInspiredReplayConfig) or not config.conditional:
-        return None
+def _modes(config: BrainInspiredReplayConfig, *, labels: bool) -> Key:
     if config.modes_by != "auto":
         return config.modes_by
     return "class" if labels else "pair"
 
 
-def _gates(config: GenerativeReplayConfig | BrainInspiredReplayConfig, *, labels: bool) -> Key | None:
-    if not isinstance(config, BrainInspiredReplayConfig) or not config.gating:
-        return None
+def _gates(config: BrainInspiredReplayConfig, *, labels: bool) -> Key:
     if config.gates_by != "auto":
         return config.gates_by
     return "class" if labels and config.scenario != "domain" else "domain"

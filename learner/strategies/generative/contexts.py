@@ -40,7 +40,7 @@ class Contexts:
     def see(self, domain: str, classes: Tensor) -> None:
         """Note the classes (N,) that a domain has shown."""
         index = self.domains.index(domain)
-        self.pairs |= {(index, int(c)) for c in classes.unique()}
+        self.pairs |= {(index, c) for c in set(classes.tolist())}
 
     def shown(self, domain: int | None = None) -> list[int]:
         """Return the classes that a domain, or any, has shown."""
