@@ -23,7 +23,7 @@ def test_a_domain_is_counted_once() -> None:
 
 def test_only_pairs_that_were_shown_are_drawn_and_each_of_them() -> None:
     domains, classes = two_domains().draw(300, torch.Generator().manual_seed(0))
-    counts = {pair: 0 for pair in [(0, 0), (0, 2), (1, 1)]}
+    counts = dict.fromkeys([(0, 0), (0, 2), (1, 1)], 0)
     for pair in zip(domains.tolist(), classes.tolist(), strict=True):
         counts[pair] += 1
     assert min(counts.values()) > 70

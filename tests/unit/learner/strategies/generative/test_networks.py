@@ -78,5 +78,5 @@ def test_any_network_replays_inputs_and_no_other_features() -> None:
     whole = split(model, internal=False)
     batch = images(2, 1, 4, 4)
     assert torch.equal(whole.classify(whole.features(batch)).logits, model(batch))
-    with pytest.raises(ValueError, match="Conv2d cannot be split .* set internal to false"):
+    with pytest.raises(ValueError, match=r"Conv2d cannot be split .* set internal to false"):
         split(model, internal=True)
