@@ -1,6 +1,6 @@
 """From settings to a strategy that replays what it generates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
@@ -10,7 +10,7 @@ from learner.strategies.generative.config import BrainInspiredReplayConfig, Gene
 from learner.strategies.generative.generator import Plan
 from learner.strategies.generative.strategy import GenerativeStrategy
 from learner.strategies.generative.targets import Targets
-from learner.strategies.parts import NO_PENALTIES, Optimizer, Penalty
+from learner.strategies.parts import Anchor, Optimizer
 
 
 def make_generative(
@@ -20,7 +20,7 @@ def make_generative(
     optimizer: Optimizer,
     loss: LossFunction,
     *,
-    penalties: Sequence[Penalty] = NO_PENALTIES,
+    anchors: Mapping[str, Anchor] | None = None,
     clip_norm: float | None = None,
 ) -> GenerativeStrategy:
     """Build the strategy; the parameters are as of :class:`~learner.strategies.composite.Strategy`.
@@ -54,7 +54,7 @@ def make_generative(
         internal=bool(parts and parts.internal),
         feedback=bool(parts and parts.feedback),
         seed=config.seed,
-        penalties=penalties,
+        anchors=anchors,
         clip_norm=clip_norm,
     )
 

@@ -4,6 +4,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from learner.strategies.si import SiConfig
+
 Scenario: TypeAlias = Literal["task", "domain", "class"]
 Key: TypeAlias = Literal["class", "domain", "pair"]
 
@@ -58,6 +60,9 @@ class ReplayedConfig(BaseModel):
         The generator.
     temperature : float
         Of soft targets, where they are used.
+    penalties : tuple of SiConfig
+        What holds the network's parameters beside replay; none that would
+        need samples.
     seed : int
         Of the generator's weights, gates and draws.
     """
@@ -67,6 +72,7 @@ class ReplayedConfig(BaseModel):
     scenario: Scenario = "domain"
     generator: GeneratorConfig = GeneratorConfig()
     temperature: Annotated[float, Field(gt=0)] = 2.0
+    penalties: Annotated[tuple[SiConfig, ...], Field(max_length=1)] = ()
     seed: int = 0
 
 

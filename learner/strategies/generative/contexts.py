@@ -84,7 +84,8 @@ class Contexts:
 
     def values(self) -> dict[str, Any]:
         """Return what :meth:`of_values` takes, as JSON."""
-        return {"classes": self.classes, "domains": list(self.domains), "pairs": sorted(self.pairs)}
+        pairs = [list(pair) for pair in sorted(self.pairs)]
+        return {"classes": self.classes, "domains": list(self.domains), "pairs": pairs}
 
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> "Contexts":

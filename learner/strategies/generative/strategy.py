@@ -16,8 +16,8 @@ from learner.strategies.generative.autoencoder import Content, Elbo
 from learner.strategies.generative.generator import Generator, Plan
 from learner.strategies.generative.networks import Split, split
 from learner.strategies.generative.targets import Targets
-from learner.strategies.gradients import GradientRows
-from learner.strategies.parts import NO_PENALTIES, Optimizer, Penalty
+from learner.strategies.gradients import GradientRows, flatten
+from learner.strategies.parts import Anchor, Optimizer
 
 GENERATED = "generated"
 """Name under which a step reports the loss of what was replayed."""
@@ -85,8 +85,8 @@ class GenerativeStrategy:
         Whether the network is the generator's encoder.
     seed : int
         Of draws.
-    penalties : sequence of Penalty
-        What is added to the loss.
+    anchors : mapping of str to Anchor
+        Penalties on the network's parameters, by name.
     clip_norm : float or None
         Longest gradient of the network that is descended.
 
@@ -107,7 +107,7 @@ class GenerativeStrategy:
         internal: bool,
         feedback: bool,
         seed: int = 0,
-        penalties: Sequence[Penalty] = NO_PENALTIES,
+        anchors: Mapping[str, Anchor] | None = None,
         clip_norm: float | None = None,
     ) -> None:
         self._model = model
@@ -117,8 +117,9 @@ class GenerativeStrategy:
         self._plan = plan
         self._targets = targets
         self._feedback = feedback
-        self._penalties = tuple(penalties)
+        self._anchors = dict(anchors or {})
         self._clip_norm = clip_norm
+        self._parameters = tuple(parameters)
         self._gradients = GradientRows(parameters)
         self._front = list(self._network.front())
         self._rng = torch.Generator().manual_seed(seed)
@@ -141,8 +142,9 @@ class GenerativeStrategy:
     def end_domain(self, memory: Mapping[str, Batch]) -> None:
         """Keep network and generator as they are now, to replay from."""
         self._consolidate()
-        for penalty in self._penalties:
-            penalty.end_domain(self._model, memory)
+        samples = [batch for batch in memory.values() if len(batch)]
+        for anchor in self._anchors.values():
+            anchor.end_domain(samples)
         self._domain = None
 
     def observe(self, batch: Batch, memory: Mapping[str, Batch]) -> StepReport:  # noqa: ARG002 - nothing is kept
@@ -201,17 +203,27 @@ class GenerativeStrategy:
             self._rng,
         )
         total = total + self._plan.config.weight * self._generative_loss(elbo, count, share)
-        norm, penalty, gradient = self._descend(total, generator, batch, logits[:count])
-        if not (math.isfinite(norm) and all(map(math.isfinite, [float(total.detach()), penalty]))):
+        unpulled = self._backward(total, generator)
+        before = flatten(self._parameters) if self._anchors else None
+        pulls = [] if before is None else [p for a in self._anchors.values() if (p := a.pull(before)) is not None]
+        penalty = sum(float(pull.value) for pull in pulls)
+        gradient = unpulled
+        for pull in pulls:
+            gradient = gradient + pull.gradient
+        norm = float(torch.linalg.vector_norm(gradient))
+        if not all(map(math.isfinite, (norm, penalty, float(total.detach()), _norm(generator)))):
             msg = f"loss {float(total.detach()):.3g} with gradient norm {norm:.3g} is not finite"
             raise DivergedError(msg)
-        self._install(gradient.sum(dim=0), norm)
+        self._install(gradient, norm)
         self._optimizer.step()
         generator.optimizer.step()
         generator.contexts.see(name, _classes(batch.targets))
         self._learned = True
-        for part in self._penalties:
-            part.after_step(self._model, gradient[0])
+        if before is not None:
+            after = flatten(self._parameters)
+            for anchor in self._anchors.values():
+                if anchor.follows_steps:
+                    anchor.after_step(before, after, unpulled)
         return StepReport(
             loss=float(new.detach()),
             memory_losses=reported,
@@ -264,26 +276,13 @@ class GenerativeStrategy:
             return each.mean()
         return share * each[:count].mean() + (1.0 - share) * each[count:].mean()
 
-    def _descend(
-        self, total: Tensor, generator: Generator, batch: Batch, logits: Tensor
-    ) -> tuple[float, float, Tensor]:
-        """Return the gradient's norm, the penalties' loss, and the gradients (2, P) without them and of them."""
-        self._gradients.reset(2)
+    def _backward(self, total: Tensor, generator: Generator) -> Tensor:
+        """Return the gradient (P,) of the network's parameters, and leave the generator's with it."""
+        row = self._gradients.reset(1)[0]
         self._gradients.collect_into(0)
         generator.optimizer.zero_grad()
-        torch.autograd.backward(total, retain_graph=bool(self._penalties))
-        penalty = 0.0
-        if self._penalties:
-            extra = torch.stack([part.loss(self._model, batch, logits) for part in self._penalties]).sum()
-            self._gradients.collect_into(1)
-            torch.autograd.backward(extra)
-            penalty = float(extra.detach())
-        rows = self._gradients.rows(2)
-        made = [p.grad for p in generator.net.parameters() if p.grad is not None]
-        norms = [torch.linalg.vector_norm(g) for g in (rows.sum(dim=0), *made)]
-        if not all(bool(torch.isfinite(norm)) for norm in norms):
-            return math.nan, penalty, rows
-        return float(norms[0]), penalty, rows
+        torch.autograd.backward(total)
+        return row
 
     def _install(self, gradient: Tensor, norm: float) -> None:
         if self._clip_norm is not None and norm > self._clip_norm:
@@ -303,7 +302,7 @@ class GenerativeStrategy:
 
     def state(self) -> State:
         """Return what must survive a restart: weights, gates and random state, and no sample."""
-        parts = {f"penalty-{i}": penalty.state() for i, penalty in enumerate(self._penalties)}
+        parts = {name: anchor.state() for name, anchor in self._anchors.items()}
         if self._generator is not None:
             parts["generator"] = self._generator.state()
         if self._past is not None:
@@ -311,38 +310,48 @@ class GenerativeStrategy:
             parts |= {"past-model": State(weights), "past-generator": self._past.generator.state()}
         joined = State.join(parts)
         return State(
-            {**joined.tensors, "rng": self._rng.get_state()},
+            {**{name: t.detach().cpu().clone() for name, t in joined.tensors.items()}, "rng": self._rng.get_state()},
             {"domain": self._domain, "learned": self._learned, "parts": joined.values},
         )
 
     def restore(self, state: State) -> None:
         """Take over what :meth:`state` returned.
 
+        A strategy may be changed between two runs: of the state of another
+        kind the domain is taken, and generating begins here.
+
         Raises
         ------
         RuntimeError
-            If it is of another network or of other settings.
+            If it is of another network or of a generator of other settings.
         """
-        values = state.values
-        parts = State(state.tensors, values["parts"])
-        device = next(self._model.parameters()).device
-        self._domain, self._learned = values["domain"], values["learned"]
-        self._rng.set_state(state.tensors["rng"].cpu())
+        device = self._parameters[0].device
+        parts = State({name: t.to(device) for name, t in state.tensors.items()}, state.values["parts"])
+        self._domain, self._learned = state.values["domain"], bool(state.values.get("learned"))
+        if "rng" in state.tensors:
+            self._rng.set_state(state.tensors["rng"].cpu())
         self._generator = self._past = None
-        if "generator" in values["parts"]:
+        if "generator" in parts.values:
             self._generator = self._restored(parts.part("generator"), device)
-        if "past-model" in values["parts"]:
+        if "past-model" in parts.values:
             model = copy.deepcopy(self._model).requires_grad_(requires_grad=False).eval()
             model.load_state_dict(dict(parts.part("past-model").tensors), strict=True)
             frozen = self._restored(parts.part("past-generator"), device).frozen()
             self._past = Past(model, split(model, internal=self._internal), frozen)
-        for i, penalty in enumerate(self._penalties):
-            penalty.restore(parts.part(f"penalty-{i}"))
+        for name, anchor in self._anchors.items():
+            if name in parts.values:
+                anchor.restore(parts.part(name))
 
     def _restored(self, state: State, device: torch.device) -> Generator:
         generator = Generator.of_values(self._plan, state.values, device)
         generator.load(state)
         return generator
+
+
+def _norm(generator: Generator) -> float:
+    """Return the norm of the gradient of a generator's parameters."""
+    gradients = [p.grad for p in generator.net.parameters() if p.grad is not None]
+    return float(torch.stack([torch.linalg.vector_norm(g) for g in gradients]).norm())
 
 
 def _classes(targets: Tensor) -> Tensor:

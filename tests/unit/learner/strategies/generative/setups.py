@@ -13,7 +13,7 @@ from learner.strategies.generative import (
     MlpClassifier,
     make_generative,
 )
-from learner.strategies.parts import NO_PENALTIES, Penalty
+from learner.strategies.parts import Anchor
 
 Config = GenerativeReplayConfig | BrainInspiredReplayConfig
 SMALL = GeneratorConfig(latent=6, hidden=(16, 16), channels=6)
@@ -30,16 +30,14 @@ def switched_off(part: str, config: BrainInspiredReplayConfig = BIR) -> BrainIns
 class Labels:
     """A classifier with a front, on vectors."""
 
-    def __init__(
-        self, config: Config, penalties: tuple[Penalty, ...] = NO_PENALTIES, weight_decay: float = 0.1
-    ) -> None:
+    def __init__(self, config: Config, anchors: dict[str, Anchor] | None = None, weight_decay: float = 0.1) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.model: nn.Module = MlpClassifier(8, CLASSES, (16, 10), nn.Sequential(nn.Linear(VALUES, 8), nn.ReLU()))
         self.parameters = tuple(self.model.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-2, weight_decay=weight_decay)
         self.strategy = make_generative(
-            config, self.model, self.parameters, self.optimizer, ClassLoss(), penalties=penalties
+            config, self.model, self.parameters, self.optimizer, ClassLoss(), anchors=anchors
         )
 
     @staticmethod

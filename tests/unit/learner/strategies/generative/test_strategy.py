@@ -1,18 +1,21 @@
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import pytest
 import torch
-from safetensors.torch import load, save
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from learner.losses import ClassLoss
 from learner.state import State
-from learner.strategies import Batch, DivergedError
+from learner.strategies import Batch, DivergedError, StrategyConfig, make_strategy
 from learner.strategies.generative import GENERATED, BrainInspiredReplayConfig
 from learner.strategies.generative.dense import DenseCodec
 from learner.strategies.generative.prior import MixturePrior, StandardPrior
 from learner.strategies.generative.vector import VectorCodec
-from tests.contracts.strategy import StrategyContract
+from learner.strategies.gradients import flatten
+from learner.strategies.parts import Pull
+from tests.contracts.strategy import StrategyContract, written
 from tests.unit.learner.strategies.generative.setups import (
     BIR,
     GR,
@@ -44,12 +47,6 @@ def names(config: Config) -> str:
 )
 class TestAnyNetwork(StrategyContract):
     """Where inputs are replayed and the encoder is separate, any network will do."""
-
-
-def written(state: State) -> State:
-    """Return a state as a checkpoint gives it back: through safetensors and JSON."""
-    tensors = load(save({name: tensor.contiguous() for name, tensor in state.tensors.items()}))
-    return State(tensors, json.loads(json.dumps(state.values)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -246,20 +243,21 @@ def test_modes_of_masks_are_by_domain_and_by_whether_a_defect_is_shown() -> None
 
 
 class Recorder:
-    """A penalty that pulls weights to zero and notes what it is told."""
+    """An anchor that pulls parameters to zero and notes what it is told."""
+
+    follows_steps = True
 
     def __init__(self) -> None:
-        self.gradients: list[Tensor] = []
+        self.steps: list[tuple[Tensor, Tensor, Tensor]] = []
         self.ended = 0
 
-    def loss(self, model: nn.Module, batch: Batch, logits: Tensor) -> Tensor:
-        assert len(logits) == len(batch)
-        return 0.1 * torch.stack([p.square().sum() for p in model.parameters()]).sum()
+    def pull(self, parameters: Tensor) -> Pull | None:
+        return Pull(0.05 * parameters.square().sum(), 0.1 * parameters)
 
-    def after_step(self, model: nn.Module, gradient: Tensor) -> None:
-        self.gradients.append(gradient.clone())
+    def after_step(self, before: Tensor, after: Tensor, gradient: Tensor) -> None:
+        self.steps.append((before, after, gradient.clone()))
 
-    def end_domain(self, model: nn.Module, memory: Mapping[str, Batch]) -> None:
+    def end_domain(self, samples: Sequence[Batch]) -> None:
         self.ended += 1
 
     def state(self) -> State:
@@ -269,19 +267,42 @@ class Recorder:
         self.ended = state.values["ended"]
 
 
-def test_a_penalty_is_added_and_sees_the_gradient_without_it() -> None:
-    penalty = Recorder()
-    plain, penalised = Labels(BIR), Labels(BIR, (penalty,))
-    one, other = (setup.strategy.observe(setup.batch(0), {}) for setup in (plain, penalised))
+def test_an_anchor_is_added_and_sees_the_gradient_without_it() -> None:
+    anchor = Recorder()
+    plain, anchored = Labels(BIR), Labels(BIR, {"si": anchor})
+    one, other = (setup.strategy.observe(setup.batch(0), {}) for setup in (plain, anchored))
     assert (one.penalty, other.penalty > 0) == (0.0, True)
     assert other.loss == one.loss
-    assert torch.linalg.vector_norm(penalty.gradients[0]).item() == pytest.approx(one.gradient_norm, rel=1e-5)
+    before, after, gradient = anchor.steps[0]
+    assert torch.linalg.vector_norm(gradient).item() == pytest.approx(one.gradient_norm, rel=1e-5)
     assert other.gradient_norm != pytest.approx(one.gradient_norm, rel=1e-3)
-    penalised.strategy.end_domain({})
+    assert torch.equal(after, flatten(anchored.parameters))
+    assert not torch.equal(after, before)
+    anchored.strategy.end_domain({})
     restored = Recorder()
-    again = Labels(BIR, (restored,))
-    again.strategy.restore(written(penalised.strategy.state()))
+    again = Labels(BIR, {"si": restored})
+    again.strategy.restore(written(anchored.strategy.state()))
     assert restored.ended == 1
+
+
+def test_synaptic_intelligence_goes_with_it_by_a_setting() -> None:
+    config = TypeAdapter(StrategyConfig).validate_python(
+        {"kind": "bir", "generator": SMALL.model_dump(), "penalties": [{"kind": "si", "weight": 5.0}]}
+    )
+    setups = [Labels(BIR), Labels(BIR)]
+    for setup, chosen in zip(setups, (BIR, config), strict=True):
+        setup.strategy = make_strategy(chosen, setup.model, setup.parameters, setup.optimizer, ClassLoss())
+        two_domains(setup)
+    plain, held = (setup.strategy.observe(setup.batch(7), {}) for setup in setups)
+    assert plain.penalty == 0.0
+    assert held.penalty > 0.0
+
+
+def test_the_state_of_another_strategy_begins_generation_anew() -> None:
+    setup = Labels(BIR)
+    setup.strategy.restore(State({}, {"domain": "b", "ended": 2, "parts": {}}))
+    assert setup.strategy.domain == "b"
+    assert setup.strategy.observe(setup.batch(0), {}).memory_losses == {}
 
 
 @pytest.mark.parametrize("kind", KINDS)
