@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from learner.losses import ClassLoss
+from learner.losses import SegmentationLoss
 from learner.strategies.batch import LossFunction
 from learner.strategies.generative.config import BrainInspiredReplayConfig, GenerativeReplayConfig, Key
 from learner.strategies.generative.generator import Plan
@@ -30,7 +30,7 @@ def make_generative(
     ValueError
         If the network lacks what a part of the strategy needs.
     """
-    labels = isinstance(loss, ClassLoss)
+    labels = not isinstance(loss, SegmentationLoss)
     # Deep generative replay is what is left when every part that the brain inspired is switched off.
     parts = config if isinstance(config, BrainInspiredReplayConfig) else None
     return GenerativeStrategy(

@@ -147,6 +147,45 @@ class GenerativeStrategy:
             anchor.end_domain(samples)
         self._domain = None
 
+    def watch(self, batch: Batch, domain: str) -> float:
+        """Teach the generator alone, as after a first model was trained on samples that no step has seen.
+
+        Parameters
+        ----------
+        batch : Batch
+            Samples of a domain, at least one.
+        domain : str
+            Which; it need not be the one that is being learned.
+
+        Returns
+        -------
+        float
+            The generator's loss.
+
+        Raises
+        ------
+        DivergedError
+            If it is not finite; no parameter has changed then.
+        """
+        self._model.eval()
+        with torch.no_grad():
+            content = self._features(batch)
+            hidden = self._network.classify(content).hidden
+        generator = self._prepared(content, batch, domain)
+        domains = torch.full((len(batch),), generator.contexts.domains.index(domain))
+        classes = functional.one_hot(_classes(batch.targets), generator.contexts.classes).float()
+        elbo = generator.elbo(content, hidden if self._feedback else None, domains, classes, self._rng)
+        loss = self._generative_loss(elbo, len(batch), 1.0)
+        generator.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        if not (math.isfinite(float(loss.detach())) and math.isfinite(_norm(generator))):
+            msg = f"the generator's loss {float(loss.detach()):.3g} or its gradient is not finite"
+            raise DivergedError(msg)
+        generator.optimizer.step()
+        generator.contexts.see(domain, _classes(batch.targets))
+        self._learned = True
+        return float(loss.detach())
+
     def observe(self, batch: Batch, memory: Mapping[str, Batch]) -> StepReport:  # noqa: ARG002 - nothing is kept
         """Take one step.
 
@@ -169,14 +208,12 @@ class GenerativeStrategy:
             msg = "a step needs at least one new sample"
             raise ValueError(msg)
         self._model.eval()
-        with torch.no_grad() if self._internal else torch.enable_grad():
-            content = self._network.features(batch.images)
-        if not all(bool(torch.isfinite(level).all()) for level in content):
-            msg = "the new samples or their features are not finite"
-            raise DivergedError(msg)
+        content = self._features(batch)
         name = self._domain or ""
         generator = self._prepared(content, batch, name)
         index = generator.contexts.domains.index(name)
+        if self._past is None and any(domain != index for domain, _ in generator.contexts.pairs):
+            self._consolidate()  # what was watched before the first step is past
         replayed = self._replay(len(batch))
         share = self._share(name)
 
@@ -231,6 +268,15 @@ class GenerativeStrategy:
             penalty=penalty,
             samples=len(joined[0]),
         )
+
+    def _features(self, batch: Batch) -> Content:
+        """Return what would be replayed of new samples."""
+        with torch.no_grad() if self._internal else torch.enable_grad():
+            content = self._network.features(batch.images)
+        if not all(bool(torch.isfinite(level).all()) for level in content):
+            msg = "the new samples or their features are not finite"
+            raise DivergedError(msg)
+        return content
 
     def _prepared(self, content: Content, batch: Batch, name: str) -> Generator:
         """Return the generator with room for a domain; it is made from the first content."""

@@ -119,6 +119,34 @@ def test_as_many_samples_are_generated_as_are_new() -> None:
     assert setup.strategy.observe(setup.batch(5, 7), {}).samples == 14
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_watching_teaches_the_generator_alone(kind: type[Labels] | type[Masks]) -> None:
+    setup = kind(BIR)
+    before = [p.detach().clone() for p in setup.parameters]
+    losses = [setup.strategy.watch(setup.batch(0), "a") for _ in range(60)]
+    assert sum(losses[-20:]) < 0.95 * sum(losses[:20])
+    assert all(torch.equal(a, b) for a, b in zip(before, setup.parameters, strict=True))
+    # What was watched is replayed from the first step of another domain on.
+    setup.strategy.begin_domain("b")
+    assert GENERATED in setup.strategy.observe(setup.batch(1), {}).memory_losses
+
+
+def test_what_was_watched_of_the_domain_itself_is_not_replayed_within_it() -> None:
+    setup = Labels(BIR)
+    setup.strategy.begin_domain("a")
+    setup.strategy.watch(setup.batch(0), "a")
+    assert setup.strategy.observe(setup.batch(1), {}).memory_losses == {}
+
+
+def test_watching_what_is_not_finite_changes_nothing() -> None:
+    setup = Labels(BIR)
+    setup.strategy.watch(setup.batch(0), "a")
+    made = [p.detach().clone() for p in setup.strategy._generator.net.parameters()]
+    with pytest.raises(DivergedError):
+        setup.strategy.watch(Batch(torch.full((2, 12), torch.nan), torch.zeros(2, dtype=torch.int64)), "a")
+    assert all(torch.equal(a, b) for a, b in zip(made, setup.strategy._generator.net.parameters(), strict=True))
+
+
 def test_a_domain_that_nobody_ended_is_replayed_from_too() -> None:
     setup = Labels(BIR)
     setup.strategy.begin_domain("a")
