@@ -1,9 +1,7 @@
 """One step with generated samples in the place of stored ones."""
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +12,8 @@ from learner.strategies.batch import Batch, StepReport
 from learner.strategies.composite import DivergedError
 from learner.strategies.generative.autoencoder import Content, Elbo
 from learner.strategies.generative.generator import Generator, Plan
-from learner.strategies.generative.networks import Split, split
+from learner.strategies.generative.networks import split
+from learner.strategies.generative.past import Past
 from learner.strategies.generative.targets import Targets
 from learner.strategies.gradients import GradientRows, flatten
 from learner.strategies.parts import Anchor, Optimizer
@@ -24,37 +23,6 @@ GENERATED = "generated"
 
 _MASKS = 3
 """Dimensions of a batch of masks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """The network and the generator as they were when the last domain ended: what replay comes from."""
-
-    model: nn.Module
-    network: Split
-    generator: Generator
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """Content that was generated, with what the previous network said of it.
-
-    Attributes
-    ----------
-    content : tuple of Tensor
-        (N, ...) each.
-    domains : Tensor
-        (N,) that it was drawn for.
-    classes : Tensor
-        (N, C) probabilities, by which prior and gates are chosen.
-    said : Tensor
-        (N, K, ...) logits.
-    """
-
-    content: Content
-    domains: Tensor
-    classes: Tensor
-    said: Tensor
 
 
 class GenerativeStrategy:
@@ -214,7 +182,7 @@ class GenerativeStrategy:
         index = generator.contexts.domains.index(name)
         if self._past is None and any(domain != index for domain, _ in generator.contexts.pairs):
             self._consolidate()  # what was watched before the first step is past
-        replayed = self._replay(len(batch))
+        replayed = self._past.replay(len(batch), self._targets, self._rng) if self._past else None
         share = self._share(name)
 
         joined = content if replayed is None else _join(content, replayed.content)
@@ -294,22 +262,6 @@ class GenerativeStrategy:
         self._generator.enter(name, self._rng)
         return self._generator
 
-    def _replay(self, count: int) -> Replayed | None:
-        """Generate samples from the past, and have the network of the past judge them."""
-        if self._past is None:
-            return None
-        generator = self._past.generator
-        domains, drawn = generator.contexts.draw(count, self._rng)
-        device = next(self._model.parameters()).device
-        classes = functional.one_hot(drawn, generator.contexts.classes).float().to(device)
-        content = generator.generate(domains, classes, self._rng)
-        with torch.no_grad():
-            said = self._past.network.classify(content).logits
-            if said.ndim == classes.ndim:
-                # By what the network says of it, as the paper has it, not by what it was drawn for.
-                classes = self._targets.classes(self._targets.teacher(said, generator.contexts, domains))
-        return Replayed(content, domains, classes, said)
-
     def _share(self, name: str) -> float:
         """Return what new samples weigh: one domain of those that there have been."""
         if self._past is None:
@@ -340,10 +292,7 @@ class GenerativeStrategy:
     def _consolidate(self) -> None:
         if self._generator is None or not self._learned:
             return
-        model = copy.deepcopy(self._model).requires_grad_(requires_grad=False).eval()
-        for parameter in model.parameters():
-            parameter.grad = None
-        self._past = Past(model, split(model, internal=self._internal), self._generator.frozen())
+        self._past = Past.of(self._model, self._generator, internal=self._internal)
         self._learned = False
 
     def state(self) -> State:
@@ -352,8 +301,7 @@ class GenerativeStrategy:
         if self._generator is not None:
             parts["generator"] = self._generator.state()
         if self._past is not None:
-            weights = {name: t.detach().cpu().clone() for name, t in self._past.model.state_dict().items()}
-            parts |= {"past-model": State(weights), "past-generator": self._past.generator.state()}
+            parts |= {"past-model": self._past.weights(), "past-generator": self._past.generator.state()}
         joined = State.join(parts)
         return State(
             {**{name: t.detach().cpu().clone() for name, t in joined.tensors.items()}, "rng": self._rng.get_state()},
@@ -380,10 +328,9 @@ class GenerativeStrategy:
         if "generator" in parts.values:
             self._generator = self._restored(parts.part("generator"), device)
         if "past-model" in parts.values:
-            model = copy.deepcopy(self._model).requires_grad_(requires_grad=False).eval()
-            model.load_state_dict(dict(parts.part("past-model").tensors), strict=True)
-            frozen = self._restored(parts.part("past-generator"), device).frozen()
-            self._past = Past(model, split(model, internal=self._internal), frozen)
+            generator = self._restored(parts.part("past-generator"), device)
+            self._past = Past.of(self._model, generator, internal=self._internal)
+            self._past.model.load_state_dict(dict(parts.part("past-model").tensors), strict=True)
         for name, anchor in self._anchors.items():
             if name in parts.values:
                 anchor.restore(parts.part(name))
