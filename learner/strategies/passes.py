@@ -50,6 +50,10 @@ class Passes:
         What new samples are also held to.
     rows : GradientRows
         Filled.
+    groupable : bool
+        Whether one pass over all groups is tried where each group's gradient
+        is wanted; it serves networks whose parameters are all those of linear
+        layers.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Passes:
         rehearsal: Rehearsal,
         distillations: Sequence[Distillation],
         rows: GradientRows,
+        *,
+        groupable: bool = True,
     ) -> None:
         self._model = model
         self._loss = loss
@@ -67,7 +73,7 @@ class Passes:
         self._rows = rows
         tapped = any(part.needs_features for part in distillations)
         self._classifier = find_classifier(model) if tapped else None
-        self._groupable = True
+        self._groupable = groupable
 
     def together(self, new: Batch, past: Mapping[str, Batch], shares: Sequence[float]) -> Passed:
         """Take the gradient of one sum: of the groups' mean losses times their shares, new samples first."""

@@ -5,7 +5,9 @@ from torch.nn import functional
 
 from learner.losses import ClassLoss
 from learner.strategies import Batch
+from learner.strategies.composed import ComposedConfig
 from learner.strategies.der import DerConfig, DerRehearsal, distances
+from learner.strategies.replay import ReplayConfig
 from tests.contracts.strategy import CLASSES, Setup, make_batch
 
 
@@ -92,13 +94,22 @@ def test_logits_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
         distances(torch.zeros(2, 3, 8, 8), torch.zeros(shape))
 
 
-def test_samples_without_any_logits_are_refused_and_nothing_changes() -> None:
-    setup = Setup(DerConfig())
-    before = setup.weights()
-    bare = make_batch(1)
-    with pytest.raises(ValueError, match="needs the logits that are stored"):
-        setup.strategy.observe(make_batch(3), {"a": Batch(bare.images, bare.targets)})
-    assert all(torch.equal(before[name], value) for name, value in setup.weights().items())
+def test_a_domain_stored_without_logits_is_rehearsed_by_its_labels() -> None:
+    with_logits, bare = make_past(4), Batch(make_past(2).images, make_past(2).targets)
+    logits = torch.zeros(6, 10)
+    losses = torch.arange(1.0, 7.0)
+    rehearsal = DerRehearsal(DerConfig(alpha=1.0, beta=0.5))
+    found = rehearsal.losses([with_logits, bare], logits, losses)
+    assert torch.allclose(found[:4], rehearsal.losses([with_logits], logits[:4], losses[:4]))
+    assert torch.allclose(found[4:], 0.5 * losses[4:])
+    assert torch.allclose(rehearsal.losses([bare], logits[4:], losses[4:]), 0.5 * losses[4:])
+
+
+def test_who_stores_samples_is_told_to_store_logits() -> None:
+    assert DerConfig().stores_logits
+    assert not DerConfig(alpha=0).stores_logits
+    assert ComposedConfig(memory=DerConfig()).stores_logits
+    assert not ComposedConfig(memory=ReplayConfig()).stores_logits
 
 
 def test_a_configuration_that_rehearses_nothing_is_refused() -> None:

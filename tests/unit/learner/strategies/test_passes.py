@@ -8,7 +8,6 @@ from learner.model import ModelConfig, build_model, used_parameters
 from learner.strategies import Batch
 from learner.strategies.fine_tuning import NoRehearsal
 from learner.strategies.gradients import GradientRows
-from learner.strategies.grouped import GroupedGradients, UngroupableError
 from learner.strategies.passes import Passes
 
 
@@ -23,13 +22,18 @@ def masks(n: int, seed: int, size: int = 64) -> Batch:
     return Batch(images, torch.randint(3, (n, size, size), generator=generator))
 
 
-MLP = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4, bias=False), nn.BatchNorm1d(4), nn.Linear(4, 3))
+MLP = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4, bias=False), nn.Tanh(), nn.Linear(4, 3))
 CNN = nn.Sequential(
     nn.Conv2d(1, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(inplace=True),
     nn.Conv2d(4, 8, 3, padding=2, dilation=2, groups=2, bias=False),
     nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3),
 )  # fmt: skip
 TOKENS = nn.Sequential(nn.Unflatten(1, (3, 2)), nn.Linear(2, 4), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3))
+TWICE = nn.Linear(6, 6)
+FOLDED = nn.Sequential(
+    nn.Unflatten(1, (3, 2)), nn.Flatten(0, 1), nn.Linear(2, 4), nn.Unflatten(0, (-1, 3)), nn.Flatten(), nn.Linear(12, 3)
+)
+SHARED = nn.Sequential(TWICE, nn.ReLU(), TWICE, nn.ReLU(), nn.Linear(6, 3))
 OTHER = nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.PReLU(), nn.Linear(5, 3))
 UNET = build_model(ModelConfig(pretrained=False), 3)
 
@@ -39,8 +43,7 @@ def rows_of(model: nn.Module, groups: list[Batch], *, groupable: bool, one: bool
     dense = groups[0].targets.ndim > 1
     parameters = tuple(used_parameters(model, 64).values()) if dense else tuple(model.parameters())
     loss = SegmentationLoss(LossConfig()) if dense else ClassLoss()
-    passes = Passes(model, loss, NoRehearsal(), (), GradientRows(parameters))
-    passes._groupable = groupable
+    passes = Passes(model, loss, NoRehearsal(), (), GradientRows(parameters), groupable=groupable)
     new, *past = groups
     found = passes.apart(new, {str(i): batch for i, batch in enumerate(past)}, one_constraint=one, share=0.5)
     assert len(found.losses) == len(groups)
@@ -53,11 +56,13 @@ def rows_of(model: nn.Module, groups: list[Batch], *, groupable: bool, one: bool
     [
         (MLP, [classes(n, n, 6) for n in (5, 1, 3)], True),
         (TOKENS, [classes(n, n, 6) for n in (5, 1, 3)], True),
-        (CNN, [classes(n, n, 1, 9, 9) for n in (4, 2, 1, 2)], True),
-        (UNET, [masks(n, n) for n in (2, 1, 2)], True),
+        (CNN, [classes(n, n, 1, 9, 9) for n in (4, 2, 1, 2)], False),
+        (UNET, [masks(n, n) for n in (2, 1, 2)], False),
+        (SHARED, [classes(n, n, 6) for n in (5, 1, 3)], True),
+        (FOLDED, [classes(n, n, 6) for n in (5, 1, 3)], False),
         (OTHER, [classes(n, n, 6) for n in (5, 1, 3)], False),
     ],
-    ids=["mlp", "tokens", "cnn", "u-net", "other layers"],
+    ids=["mlp", "tokens", "cnn", "u-net", "a layer used twice", "samples folded", "other layers"],
 )
 def test_one_pass_over_all_groups_gives_each_groups_gradient(
     model: nn.Module, groups: list[Batch], groupable: bool, one: bool
@@ -87,14 +92,6 @@ def test_a_parameter_used_out_of_sight_is_noticed() -> None:
     theirs, _ = rows_of(model, groups, groupable=False, one=False)
     assert not passes._groupable
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-
-
-def test_batch_statistics_cannot_be_told_apart() -> None:
-    model = nn.BatchNorm1d(3).train()
-    rows = GradientRows(tuple(model.parameters()))
-    rows.reset(1)
-    with pytest.raises(UngroupableError, match="batch statistics"), GroupedGradients(rows, [4]):
-        model(torch.randn(4, 3))
 
 
 def test_a_frozen_layer_has_no_gradient_in_any_row() -> None:
