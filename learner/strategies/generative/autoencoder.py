@@ -10,13 +10,16 @@ from torch.nn import functional
 
 from learner.strategies.generative.config import GeneratorConfig
 from learner.strategies.generative.gates import Gates
-from learner.strategies.generative.prior import MixturePrior, Prior, StandardPrior
+from learner.strategies.generative.prior import MixturePrior, Prior, StandardPrior, bounded
 
 Content: TypeAlias = tuple[Tensor, ...]
 """What is replayed: inputs or features, one tensor for each level, (N, ...) float32."""
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
 """Shapes of one sample of a content's levels."""
+
+_MOST_VALUES = 5000
+"""Values that the latent loss is spread over, at most: what a scene tells does not grow with its pixels."""
 
 _ROUNDING = 1e-6
 _VECTORS = 2
@@ -41,7 +44,7 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Elbo:
-    """The two parts of the negative evidence lower bound, over the number of values: (N,) each."""
+    """The two parts of the negative evidence lower bound, divided as :class:`Autoencoder` says: (N,) each."""
 
     reconstruction: Tensor
     latent: Tensor
@@ -51,7 +54,9 @@ class Autoencoder(nn.Module):
     """Learns to generate content by its context.
 
     Both losses are divided by the number of values of a sample, as in the
-    paper, so that they do not drown the classification loss.
+    paper, so that they do not drown the classification loss; the latent loss
+    by no more than 5,000, or the posterior of large maps would leave the
+    prior, and what is drawn from the prior would show nothing known.
 
     Parameters
     ----------
@@ -71,7 +76,7 @@ class Autoencoder(nn.Module):
         self.codec = codec
         self.prior = MixturePrior(config.latent) if conditional else StandardPrior(config.latent)
         self._bernoulli = config.reconstruction == "bce"
-        self._values = sum(level[0].numel() for level in example)
+        self._values = min(_MOST_VALUES, sum(level[0].numel() for level in example))
         self._levels = len(example)
         if not self._bernoulli:
             for i, level in enumerate(example):
@@ -117,6 +122,7 @@ class Autoencoder(nn.Module):
         """
         wanted = self._standardise(content)
         mean, log_variance = self._codec.encode(wanted, hidden)
+        log_variance = bounded(log_variance)
         noise = torch.randn(mean.shape, generator=rng).to(mean)
         z = mean + noise * torch.exp(0.5 * log_variance)
         made = self._codec.decode(z, contexts)

@@ -45,7 +45,9 @@ class DenseCodec(nn.Module):
             deep = sum(shape[0] for shape in shapes)
             self.encoder = nn.Sequential(nn.Conv2d(deep, 2 * channels, 3, padding=1), nn.ReLU())
             hidden = 2 * channels
-        self.to_hidden = nn.Sequential(nn.Linear(hidden * _GRID * _GRID, units), nn.ReLU())
+        # Features of another domain may be of another size: what z is read from is of one size always.
+        inputs = hidden * _GRID * _GRID
+        self.to_hidden = nn.Sequential(nn.LayerNorm(inputs), nn.Linear(inputs, units), nn.ReLU())
         self.to_latent = nn.Linear(units, 2 * config.latent)
         self._sizes = _sizes(shapes)
         rows, columns = self._sizes[0]

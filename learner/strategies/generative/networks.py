@@ -90,8 +90,9 @@ class MlpClassifier(nn.Module):
 class SplitSegmenter:
     """A segmentation network, split after its encoder.
 
-    The levels that the decoder reads are the features, the skips included;
-    the image itself, which smp hands to its decoders as a level of its own,
+    The levels that the decoder reads are the features, the skips included:
+    cutting the finest skip was tried, and lost more than replaying it does.
+    The image itself, which smp hands to its decoders as a level of its own,
     is none of them unless a decoder reads it.
 
     Parameters

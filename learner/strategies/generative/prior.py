@@ -7,6 +7,12 @@ import torch
 from torch import Tensor, nn
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
+_WIDEST = 10.0
+
+
+def bounded(log_variance: Tensor) -> Tensor:
+    """Keep a log variance where its exponential can be computed with, whatever a layer is shown for the first time."""
+    return log_variance.clamp(-_WIDEST, _WIDEST)
 
 
 def log_normal(z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -80,7 +86,7 @@ class MixturePrior(nn.Module):
 
     def parameters_of_modes(self) -> tuple[Tensor, Tensor]:
         """Return the means and log variances, (M, Z) each."""
-        return torch.cat(list(self.means)), torch.cat(list(self.log_variances))
+        return torch.cat(list(self.means)), bounded(torch.cat(list(self.log_variances)))
 
     def sample(self, weights: Tensor, rng: torch.Generator) -> Tensor:
         """Draw z (N, Z), each from one of the modes that its row of (N, M) gives weight."""

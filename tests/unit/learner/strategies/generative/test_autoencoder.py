@@ -72,6 +72,15 @@ def test_the_bound_of_a_mixture_is_the_estimate_of_its_draw() -> None:
     assert elbo.latent.item() == pytest.approx(log_q - math.log(density), rel=1e-4)
 
 
+def test_the_latent_loss_of_large_maps_is_spread_over_no_more_than_5000_values() -> None:
+    codec = Fixed([2.0], [0.0], [0.0])
+    for values, divisor in ((4000, 4000), (5000, 5000), (20_000, 5000)):
+        content = (torch.randn(1, values, generator=rng()),)
+        net = Autoencoder(codec, GeneratorConfig(latent=1), content, conditional=False)
+        codec.made = torch.zeros(1, values)
+        assert net.elbo(content, None, ONES, ONES, rng()).latent.item() == pytest.approx(2.0 / divisor)
+
+
 def test_probabilities_must_be_probabilities() -> None:
     content = (torch.tensor([[1.0, 2.0]]),)
     net = Autoencoder(
@@ -79,6 +88,21 @@ def test_probabilities_must_be_probabilities() -> None:
     )
     with pytest.raises(ValueError, match=r"\[0, 1\]; use 'mse'"):
         net.elbo(content, None, ONES, ONES, rng())
+
+
+def test_a_posterior_however_wide_or_narrow_gives_a_finite_loss_and_gradient() -> None:
+    content = (torch.randn(4, 5, generator=rng()),)
+    config = GeneratorConfig(latent=3, hidden=(8,))
+    net = Autoencoder(VectorCodec(5, None, config, None), config, content, conditional=True)
+    net.add_contexts(1, 1, rng())
+    for bias in (-300.0, 300.0):
+        with torch.no_grad():
+            net.codec.to_latent.bias[3:] = bias
+            net.prior.log_variances[0].fill_(-bias)
+        elbo = net.elbo(content, None, torch.ones(4, 1), torch.ones(4, 1), rng())
+        net.zero_grad()
+        (elbo.reconstruction + elbo.latent).sum().backward()
+        assert all(torch.isfinite(p.grad).all() for p in net.parameters())
 
 
 def test_a_batch_of_one_vector_is_not_kept_as_its_own_mean() -> None:
