@@ -14,6 +14,11 @@ from learner.strategies.gradients import GradientRows
 from learner.strategies.grouped import GroupedGradients, UngroupableError
 from learner.strategies.parts import Distillation, Outputs, Rehearsal
 
+_LARGE = 64 * 64
+"""Elements of an image from which on arithmetic, and not calls, is what a pass costs."""
+_RUN = 8 * 128 * 128
+"""Elements of large images in a pass on the CPU: with more, what layers answer leaves the caches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:
@@ -78,8 +83,7 @@ class Passes:
     def together(self, new: Batch, past: Mapping[str, Batch], shares: Sequence[float]) -> Passed:
         """Take the gradient of one sum: of the groups' mean losses times their shares, new samples first."""
         rows = self._rows.reset(1)
-        self._rows.collect_into(0)
-        return self._back(rows, self._forward([new, *past.values()], shares, held=len(new)))
+        return self._add_up(rows, 0, [new, *past.values()], shares, held=len(new))
 
     def apart(self, new: Batch, past: Mapping[str, Batch], *, one_constraint: bool, share: float) -> Passed:
         """Take the gradient of each group's mean loss, new samples first.
@@ -112,15 +116,34 @@ class Passes:
             else:
                 return passed
         rows = self._rows.reset(1 + len(sizes))
-        self._rows.collect_into(0)
-        first = self._back(rows, self._forward([new], [1.0], held=len(new), factor=1.0 / share))
+        first = self._add_up(rows, 0, [new], [1.0], held=len(new), factor=1.0 / share)
         losses = [first.losses]
         groups = [list(past.values())] if one_constraint else [[samples] for samples in past.values()]
         for row, group in enumerate(groups, start=1):
-            self._rows.collect_into(row)
-            forward = self._forward(group, shares if one_constraint else [1.0], held=0)
-            losses.append(self._back(rows, forward).losses)
+            of_group = shares if one_constraint else [1.0]
+            losses.append(self._add_up(rows, row, group, of_group, held=0).losses)
         return Passed(rows, np.concatenate(losses), first.penalty)
+
+    def _add_up(
+        self,
+        rows: Tensor,
+        row: int,
+        groups: Sequence[Batch],
+        shares: Sequence[float],
+        *,
+        held: int,
+        factor: float = 1.0,
+    ) -> Passed:
+        """Take one row's gradient in as few passes as are fast."""
+        self._rows.collect_into(row)
+        found: list[Passed] = []
+        start = 0
+        for count in _runs(groups):
+            part = slice(start, start + count)
+            new = 0 if start else held
+            found.append(self._back(rows, self._forward(groups[part], shares[part], held=new, factor=factor)))
+            start += count
+        return Passed(rows, np.concatenate([passed.losses for passed in found]), found[0].penalty)
 
     def _forward(
         self, groups: Sequence[Batch], shares: Sequence[float], *, held: int, factor: float = 1.0
@@ -171,3 +194,21 @@ class _Forward:
     losses: Tensor
     counts: list[int]
     penalties: list[Tensor]
+
+
+def _runs(groups: Sequence[Batch]) -> list[int]:
+    """Return how many groups after each other pass through the network together."""
+    images = groups[0].images
+    size = images[0].numel()
+    if images.device.type != "cpu" or size < _LARGE:
+        return [len(groups)]
+    runs: list[int] = []
+    room = 0
+    for group in groups:
+        needed = len(group) * size
+        if needed > room:
+            runs.append(0)
+            room = _RUN
+        runs[-1] += 1
+        room -= needed
+    return runs

@@ -6,6 +6,7 @@ from torch import nn
 from learner.losses import ClassLoss, LossConfig, SegmentationLoss
 from learner.model import ModelConfig, build_model, used_parameters
 from learner.strategies import Batch
+from learner.strategies import passes as module
 from learner.strategies.fine_tuning import NoRehearsal
 from learner.strategies.gradients import GradientRows
 from learner.strategies.passes import Passes
@@ -104,3 +105,25 @@ def test_a_frozen_layer_has_no_gradient_in_any_row() -> None:
     rows = ours[:-2].reshape(2, -1)
     assert (rows[:, 28:] == 0).all()
     assert np.abs(rows[:, :28]).max() > 0
+
+
+def test_large_images_pass_in_runs_and_their_gradients_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = [masks(n, n) for n in (3, 2, 1, 4)]
+    shares = [0.4, 0.3, 0.2, 0.1]
+
+    def found() -> tuple[np.ndarray, list[int]]:
+        parameters = tuple(used_parameters(UNET, 64).values())
+        passes = Passes(UNET, SegmentationLoss(LossConfig()), NoRehearsal(), (), GradientRows(parameters))
+        passed = passes.together(groups[0], {str(i): b for i, b in enumerate(groups[1:])}, shares)
+        return np.concatenate([passed.rows.numpy().ravel(), passed.losses]), module._runs(groups)
+
+    whole, one = found()
+    monkeypatch.setattr(module, "_RUN", 3 * 64 * 64)
+    split, several = found()
+    assert one == [4]
+    assert several == [1, 2, 1]
+    np.testing.assert_allclose(split, whole, rtol=1e-3, atol=1e-5 * np.abs(whole).max())
+
+
+def test_small_samples_pass_together() -> None:
+    assert module._runs([classes(500, 1, 784), classes(500, 2, 784)]) == [2]
