@@ -25,6 +25,7 @@ from learner.strategies.der import DerConfig
 from learner.strategies.ewc import EwcConfig, OnlineEwcConfig
 from learner.strategies.fine_tuning import FineTuningConfig, NoRehearsal
 from learner.strategies.gem import GemConfig
+from learner.strategies.generative import BrainInspiredReplayConfig, GenerativeReplayConfig, MlpClassifier
 from learner.strategies.gradients import GradientRows
 from learner.strategies.lfl import LflConfig
 from learner.strategies.lwf import LwfConfig
@@ -48,6 +49,8 @@ STRATEGIES: Mapping[str, StrategyConfig] = {
     "SI": SiConfig(),
     "LwF": LwfConfig(),
     "LFL": LflConfig(),
+    "generative replay": GenerativeReplayConfig(),
+    "BI-R": BrainInspiredReplayConfig(),
 }
 
 PASSES = {"EWC": 1.2, "online EWC": 1.2, "SI": 1.2, "LwF": 1.5, "LFL": 1.5}
@@ -80,8 +83,7 @@ def mlp(past: int, each: int) -> tuple[Callable[[], nn.Module], LossFunction, Ba
         return Batch(torch.randn(n, 784), torch.randint(10, (n,)), torch.randn(n, 10))
 
     def make() -> nn.Module:
-        layers = nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10)
-        return nn.Sequential(*layers).eval()
+        return MlpClassifier(784, 10, (100, 100)).eval()
 
     return make, ClassLoss(), batch(128), {f"task-{i}": batch(each) for i in range(past)}
 
@@ -97,6 +99,7 @@ def steppers(
         parameters = tuple(used_parameters(model, SIZE).values() if dense else model.parameters())
         optimizer = torch.optim.AdamW(parameters, lr=1e-5, fused=True)
         strategy = make_strategy(config, model, parameters, optimizer, loss)
+        strategy.observe(new, {})  # a generator is made of what it is shown
         strategy.end_domain({"first": Batch(new.images[:4], new.targets[:4])})
         found[name] = lambda strategy=strategy: strategy.observe(new, memory)  # type: ignore[misc]
     return found
