@@ -1,0 +1,158 @@
+"""``weldstream lab``: strategies times streams times seeds, side by side."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from schemas.errors import PrerequisiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from learner.lab.results import Result
+    from learner.lab.settings import Experiment
+
+_EXAMPLES = """Strategies of continual learning, side by side: same streams, networks, batches and seeds.
+
+    weldstream lab run
+
+    weldstream lab run --stream rotated-digits --method replay --method gem --seeds 3
+
+    weldstream lab run --stream permuted-mnist --data mnist --memory 500 --batch-size 128
+
+    weldstream lab run my-experiment.json
+
+Each writes report.html and report.json. What was run before is not run again, an interrupted run goes on.
+"""
+
+app = typer.Typer(help=_EXAMPLES, no_args_is_help=True, rich_markup_mode=None)
+
+Workers = Annotated[int | None, typer.Option(min=1, help="Jobs at once; default: one for each core.")]
+Backend = Annotated[str, typer.Option(help="joblib's backend: loky, sequential, or ray or dask for a cluster.")]
+Out = Annotated[Path, typer.Option(help="Folder of results and reports.", file_okay=False)]
+Data = Annotated[Path, typer.Option(help="Folder of a data set that is not built in.", file_okay=False)]
+
+
+@app.callback()
+def lab() -> None:
+    """Check that what the laboratory needs is installed."""
+    try:
+        import joblib  # type: ignore[import-untyped]  # noqa: F401
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise PrerequisiteError(
+            f"the laboratory needs {error.name}, which is not installed: pip install 'weldstream[learner]'"
+        ) from None
+
+
+@app.command("run")
+def run_command(  # noqa: PLR0917 - the command line passes options by name
+    experiment: Annotated[
+        Path | None, typer.Argument(help="Experiment as JSON, see 'show'; then no other option says what runs.")
+    ] = None,
+    stream: Annotated[list[str] | None, typer.Option(help="Stream; may be repeated.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Strategy; may be repeated.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds, from 0.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that each domain is gone through.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples taken of the stream in a step.")] = 10,
+    memory: Annotated[int, typer.Option(min=1, help="Samples kept of past domains, in all.")] = 250,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="Of SGD.")] = 0.1,
+    every: Annotated[int | None, typer.Option(min=1, help="Judge at every so many steps, within domains too.")] = 20,
+    data: Data = Path("mnist"),
+    out: Out = Path("lab"),
+    workers: Workers = None,
+    backend: Backend = "loky",
+    board: Annotated[bool, typer.Option("--board", help="Log scores for TensorBoard.")] = False,
+) -> None:
+    """Run strategies on streams and write a report."""
+    from learner.lab.settings import Experiment
+
+    if experiment is not None:
+        wanted = Experiment.model_validate_json(experiment.read_text("utf-8"))
+    else:
+        wanted = _experiment(
+            stream, method, seeds=seeds, epochs=epochs, batch_size=batch_size, memory=memory, rate=learning_rate,
+            every=every, data=data,
+        )  # fmt: skip
+    results = _run(wanted, out, workers, backend, board=board)
+    _report(results, wanted, out)
+
+
+@app.command("show")
+def show_command(
+    stream: Annotated[list[str] | None, typer.Option(help="Stream; may be repeated.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Strategy; may be repeated.")] = None,
+    data: Data = Path("mnist"),
+) -> None:
+    """Print an experiment with all its settings as JSON, to be changed and run."""
+    wanted = _experiment(
+        stream, method, seeds=1, epochs=1, batch_size=10, memory=250, rate=0.1, every=20, data=data
+    )
+    typer.echo(wanted.model_dump_json(indent=2))
+
+
+def _experiment(
+    streams: "Sequence[str] | None",
+    methods: "Sequence[str] | None",
+    *,
+    seeds: int,
+    epochs: int,
+    batch_size: int,
+    memory: int,
+    rate: float,
+    every: int | None,
+    data: Path,
+) -> "Experiment":
+    from learner.lab.presets import default_methods, method_named, stream_named
+    from learner.lab.settings import EvaluationConfig, Experiment, OptimizerConfig, Schedule
+
+    optimizer = OptimizerConfig(learning_rate=rate)
+    return Experiment(
+        streams=tuple(stream_named(name, data) for name in streams or ("permuted-digits",)),
+        methods=tuple(
+            method_named(kind, samples=memory, draw=batch_size, optimizer=optimizer)
+            for kind in methods or default_methods()
+        ),
+        seeds=tuple(range(seeds)),
+        schedule=Schedule(batch_size=batch_size, epochs=epochs),
+        evaluation=EvaluationConfig(every=every),
+    )
+
+
+def _run(
+    wanted: "Experiment", out: Path, workers: int | None, backend: str, *, board: bool = False
+) -> "list[Result]":
+    from learner.lab.jobs import Workers, run_jobs
+
+    jobs = wanted.jobs()
+    place = Workers(backend=backend) if workers is None else Workers(count=workers, backend=backend)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(wanted.title, total=len(jobs))
+
+        def done(result: "Result") -> None:
+            bar.update(task, advance=1, description=f"{result.job.method.name}, seed {result.job.seed}")
+
+        return run_jobs(jobs, out / "results", place, board=out / "board" if board else None, on_done=done)
+
+
+def _report(results: "list[Result]", wanted: "Experiment", out: Path, notes: "Sequence[str]" = ()) -> None:
+    from learner.lab.report import score, write_report
+    from learner.lab.summary import summarise
+
+    html, data = write_report(results, out, title=wanted.title, notes=notes)
+    console = Console()
+    shown = ("average", "learning", "forgetting", "WC-ACC", "served regret", "ms per step")
+    for stream in summarise(results)["streams"]:
+        columns = [column for column in shown if column in stream["columns"]]
+        table = Table("method", *columns, title=stream["name"])
+        for row in stream["methods"]:
+            table.add_row(row["name"], *(score(row["scores"].get(column), column) for column in columns))
+        console.print(table)
+    console.print(f"{html} and {data} written", highlight=False, soft_wrap=True)
