@@ -89,9 +89,7 @@ def show_command(
     data: Data = Path("mnist"),
 ) -> None:
     """Print an experiment with all its settings as JSON, to be changed and run."""
-    wanted = _experiment(
-        stream, method, seeds=1, epochs=1, batch_size=10, memory=250, rate=0.1, every=20, data=data
-    )
+    wanted = _experiment(stream, method, seeds=1, epochs=1, batch_size=10, memory=250, rate=0.1, every=20, data=data)
     typer.echo(wanted.model_dump_json(indent=2))
 
 
@@ -123,9 +121,7 @@ def _experiment(
     )
 
 
-def _run(
-    wanted: "Experiment", out: Path, workers: int | None, backend: str, *, board: bool = False
-) -> "list[Result]":
+def _run(wanted: "Experiment", out: Path, workers: int | None, backend: str, *, board: bool = False) -> "list[Result]":
     from learner.lab.jobs import Workers, run_jobs
 
     jobs = wanted.jobs()

@@ -149,9 +149,7 @@ class Course:
         return samples
 
     def _score(self, j: int, samples: Samples) -> float:
-        return judge(self.model, self.stream, self.stream.domains[j], samples).score(
-            masks=self.stream.masks
-        )
+        return judge(self.model, self.stream, self.stream.domains[j], samples).score(masks=self.stream.masks)
 
     def last_domains(self) -> Iterator[Domain]:
         """Describe each domain as the network leaves it."""

@@ -76,7 +76,7 @@ def curves(methods: Mapping[str, Sequence[Mapping[str, Any]]], domain: int, colo
     first = min(line[0][0] for line in lines.values())
     last = max(line[-1][0] for line in lines.values())
     lowest = min(score for line in lines.values() for _, score in line)
-    floor = max(0.0, int(lowest * 10) / 10)
+    floor = max(0.0, int(lowest * 5) / 5)
 
     def x(step: float) -> float:
         return left + (step - first) / max(1, last - first) * (width - left - 10)
@@ -85,12 +85,13 @@ def curves(methods: Mapping[str, Sequence[Mapping[str, Any]]], domain: int, colo
         return 8 + (1 - score) / max(1e-9, 1 - floor) * (height - bottom - 8)
 
     parts = [_open(width, height, "score while later domains are learned")]
-    for tick in range(int(floor * 10), 11, 1 if floor > 0.5 else 2):  # noqa: PLR2004 - five to ten lines
+    for tick in range(round(floor * 10), 11, 1 if floor > 0.5 else 2):  # noqa: PLR2004 - five to ten lines
         at = y(tick / 10)
         parts.append(f'<line class="grid" x1="{left}" x2="{width - 10}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text class="label" x="{left - 6}" y="{at + 4:.1f}" text-anchor="end">{10 * tick}</text>')
     for at in _begins(methods):
-        parts.append(f'<line class="begin" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="8" y2="{height - bottom}"/>')
+        if at >= first:
+            parts.append(f'<line class="begin" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="8" y2="{height - bottom}"/>')
     for name, line in lines.items():
         points = " ".join(f"{x(step):.1f},{y(score):.1f}" for step, score in line)
         parts.append(

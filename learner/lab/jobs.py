@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from learner.lab.results import Result
 from learner.lab.settings import Job
 
+
 @dataclass(frozen=True, slots=True)
 class Workers:
     """Where jobs run.

@@ -40,7 +40,9 @@ _LESS_IS_BETTER = {
 }
 
 
-def write_report(results: Sequence[Result], folder: Path, *, title: str, notes: Sequence[str] = ()) -> tuple[Path, Path]:
+def write_report(
+    results: Sequence[Result], folder: Path, *, title: str, notes: Sequence[str] = ()
+) -> tuple[Path, Path]:
     """Write ``report.html`` and ``report.json`` and return their paths.
 
     Parameters
@@ -76,7 +78,7 @@ def score(pair: Mapping[str, float | None] | None, column: str = "average") -> s
     if pair is None or pair["mean"] is None:
         return "–"
     factor, digits = (100, 1) if column in FRACTIONS else (1, 2)
-    text = f"{factor * pair['mean']:.{digits}f}"
+    text = f"{factor * pair['mean']:.{digits}f}".replace("-", "\N{MINUS SIGN}")
     return text if pair["error"] is None else f"{text} ± {factor * pair['error']:.{digits}f}"
 
 

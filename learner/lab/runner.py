@@ -16,6 +16,7 @@ from learner.lab.results import LookRow, Result, Served
 from learner.lab.settings import AvalancheConfig, Job, JointConfig
 from learner.strategies import DivergedError
 
+
 def run(
     job: Job,
     *,
