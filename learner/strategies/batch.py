@@ -15,13 +15,19 @@ class Batch:
     Attributes
     ----------
     images : Tensor
-        (N, 1, H, W) float32, prepared.
+        (N, ...) float32, prepared: (N, 1, H, W) scans, or whatever the model maps.
     targets : Tensor
-        (N, H, W) int64 masks.
+        (N, H, W) int64 masks, or (N,) int64 classes.
+    logits : Tensor or None
+        What the network answered when the samples were stored, float32:
+        (N, K, h, w) for masks, where H and W are the same whole multiple of
+        h and w, or (N, K) for classes. A row of NaN stands for a sample that
+        was stored without them.
     """
 
     images: Tensor
     targets: Tensor
+    logits: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -29,8 +35,15 @@ class Batch:
 
     @classmethod
     def join(cls, batches: Sequence["Batch"]) -> "Batch":
-        """Concatenate batches of one image size."""
-        return cls(torch.cat([b.images for b in batches]), torch.cat([b.targets for b in batches]))
+        """Concatenate batches of one image size; the logits are kept if all have them."""
+        if len(batches) == 1:
+            return batches[0]
+        logits = [b.logits for b in batches if b.logits is not None]
+        return cls(
+            torch.cat([b.images for b in batches]),
+            torch.cat([b.targets for b in batches]),
+            torch.cat(logits) if len(logits) == len(batches) else None,
+        )
 
 
 class LossFunction(Protocol):

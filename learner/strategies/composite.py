@@ -1,19 +1,20 @@
-"""The one training step, composed of penalties, a rehearsal and a projection."""
+"""The one training step, composed of a rehearsal, penalties and a projection."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from learner.state import State
 from learner.strategies.batch import Batch, LossFunction, StepReport
-from learner.strategies.gradients import GradientRows
-from learner.strategies.parts import NO_PENALTIES, Optimizer, Penalty, Projection, Rehearsal
+from learner.strategies.gradients import GradientRows, flatten
+from learner.strategies.parts import Anchor, Distillation, Optimizer, Part, Projection, Pull, Rehearsal
+from learner.strategies.passes import Passed, Passes
 from schemas.errors import WeldstreamError
 
-_NEW = ""
-"""Name of the new samples among the groups; no domain has an empty name."""
+_PROJECTION = "projection"
 
 
 class DivergedError(WeldstreamError):
@@ -25,17 +26,17 @@ class DivergedError(WeldstreamError):
 class Strategy:
     """Learns one batch at a time.
 
-    Without a projection, new and replayed samples pass through the network
-    together. With one, each group's gradient is computed on its own, once:
-    the gradient that is descended is the weighted sum of the same gradients
-    that constrain it. Both need a loss that adds up over samples and
-    normalisation that does not mix them, so the model stays in evaluation
-    mode (frozen batch statistics).
+    New and replayed samples pass through the network together. Where a
+    projection asks for the gradients of groups, each is computed once: the
+    gradient that is descended is the weighted sum of the same gradients that
+    constrain it. Both need a loss that adds up over samples and normalisation
+    that does not mix them, so the model stays in evaluation mode (frozen
+    batch statistics).
 
     Parameters
     ----------
     model : nn.Module
-        Maps images (N, 1, H, W) to logits.
+        Maps images (N, ...) to logits (N, K, ...).
     parameters : sequence of Parameter
         Those that are learned.
     optimizer : Optimizer
@@ -43,11 +44,13 @@ class Strategy:
     loss : LossFunction
         One loss for each sample.
     rehearsal : Rehearsal
-        What replayed samples weigh.
+        How past samples enter the loss.
     projection : Projection or None
         What constrains the step.
-    penalties : sequence of Penalty
-        What is added to the loss.
+    distillations : mapping of str to Distillation
+        Penalties on the outputs, by name.
+    anchors : mapping of str to Anchor
+        Penalties on the parameters, by name.
     clip_norm : float or None
         Longest gradient that is descended; a longer one, such as the first
         ones of a new domain, is shortened after the projection, which keeps
@@ -63,18 +66,22 @@ class Strategy:
         *,
         rehearsal: Rehearsal,
         projection: Projection | None = None,
-        penalties: Sequence[Penalty] = NO_PENALTIES,
+        distillations: Mapping[str, Distillation] | None = None,
+        anchors: Mapping[str, Anchor] | None = None,
         clip_norm: float | None = None,
     ) -> None:
         self._model = model
+        self._parameters = tuple(parameters)
         self._optimizer = optimizer
-        self._loss = loss
         self._rehearsal = rehearsal
         self._projection = projection
-        self._penalties = tuple(penalties)
+        self._distillations = dict(distillations or {})
+        self._anchors = dict(anchors or {})
         self._clip_norm = clip_norm
-        self._gradients = GradientRows(parameters)
+        self._rows = GradientRows(parameters)
+        self._passes = Passes(model, loss, rehearsal, tuple(self._distillations.values()), self._rows)
         self._domain: str | None = None
+        self._ended = 0
 
     @property
     def domain(self) -> str | None:
@@ -86,10 +93,21 @@ class Strategy:
         self._domain = name
 
     def end_domain(self, memory: Mapping[str, Batch]) -> None:
-        """Consolidate the domain that was learned, with samples to do it on."""
-        for penalty in self._penalties:
-            penalty.end_domain(self._model, memory)
+        """Consolidate the domain that was learned.
+
+        Parameters
+        ----------
+        memory : mapping of str to Batch
+            Samples to do it on: those of the domain that :meth:`begin_domain`
+            named where there are any, else all of them.
+        """
+        self._model.eval()
+        named = memory.get(self._domain) if self._domain is not None else None
+        samples = [batch for batch in ([named] if named is not None else memory.values()) if len(batch)]
+        for part in self._parts().values():
+            part.end_domain(samples)
         self._domain = None
+        self._ended += 1
 
     def observe(self, batch: Batch, memory: Mapping[str, Batch]) -> StepReport:
         """Take one step.
@@ -107,53 +125,54 @@ class Strategy:
         DivergedError
             If loss or gradient is not finite; no parameter has changed then.
         ValueError
-            If the batch is empty.
+            If the batch is empty, or samples lack what the strategy needs.
         """
         if not len(batch):
             msg = "a step needs at least one new sample"
             raise ValueError(msg)
-        past = {name: samples for name, samples in memory.items() if len(samples)}
         # Evaluation mode here, and not only by the caller: a pass over the memory must not move batch statistics.
         self._model.eval()
-        weights = self._rehearsal.weights(len(batch), {name: len(samples) for name, samples in past.items()})
-        past_weights = {name: weights.memory.get(name, 0.0) for name in past}
+        past = {name: samples for name, samples in memory.items() if len(samples)}
+        names = tuple(past)
+        if self._projection is not None:
+            past = {name: past[name] for name in self._projection.due(names)}
+        weights = self._rehearsal.weights(len(batch), {name: len(s) for name, s in past.items()}, self._ended + 1)
         if self._projection is None:
             # Nothing asks for the gradients of groups: those that weigh nothing need not pass at all.
-            past = {name: samples for name, samples in past.items() if past_weights[name]}
-            passes = [{_NEW: batch, **past}]
-        else:
-            passes = [{_NEW: batch}, *({name: samples} for name, samples in past.items())]
-        group_weights = {_NEW: weights.new, **past_weights}
+            past = {name: samples for name, samples in past.items() if weights.memory.get(name)}
+        shares = [weights.new, *(weights.memory.get(name, 0.0) for name in past)]
 
-        self._gradients.reset(len(passes) + 1)
-        losses: dict[str, float] = {}
-        penalty = 0.0
-        for row, groups in enumerate(passes):
-            share = group_weights if self._projection is None else dict.fromkeys(groups, 1.0)
-            group_losses, penalty_loss = self._backward(row, groups, share, penalty_row=len(passes))
-            losses |= group_losses
-            penalty += penalty_loss
-        rows = self._gradients.rows(len(passes) + 1)
-        if self._projection is None:
-            coefficients = [1.0]
+        if self._projection is None or not past:
+            passed = self._passes.together(batch, past, shares)
+            unprojected = passed.rows[0]
         else:
-            coefficients = [group_weights[name] for groups in passes for name in groups]
-        gradient, violated = self._combine(rows, coefficients, tuple(past))
+            together = self._projection.together
+            passed = self._passes.apart(batch, past, one_constraint=together, share=weights.new)
+            coefficients = [shares[0], sum(shares[1:])] if together else shares
+            unprojected = torch.tensor(coefficients, device=passed.rows.device) @ passed.rows
+        before = flatten(self._parameters) if self._anchors else None
+        pulls = [] if before is None else self._pull(before)
+        gradient = unprojected
+        for pull in pulls:
+            gradient = gradient + pull.gradient
+        gradient, violated = self._project(gradient, passed, tuple(past), names)
 
         norm = float(torch.linalg.vector_norm(gradient))
-        if not (math.isfinite(norm) and all(map(math.isfinite, losses.values())) and math.isfinite(penalty)):
-            msg = f"loss {losses[_NEW]:.3g} with gradient norm {norm:.3g} is not finite"
+        penalty = passed.penalty + sum(float(pull.value) for pull in pulls)
+        losses = dict(zip(past, passed.losses[1:].tolist(), strict=True))
+        loss = float(passed.losses[0])
+        if not all(map(math.isfinite, (norm, penalty, loss, *losses.values()))):
+            msg = f"loss {loss:.3g} with gradient norm {norm:.3g} is not finite"
             raise DivergedError(msg)
+        # What follows the path wants the gradient before it is shortened, and as it was: no part may change it.
         if self._clip_norm is not None and norm > self._clip_norm:
             gradient = gradient * (self._clip_norm / norm)
-        self._gradients.install(gradient)
-        self._optimizer.step()
-        if self._penalties:
-            unregularised = torch.tensor(coefficients, device=rows.device) @ rows[: len(passes)]
-            for part in self._penalties:
-                part.after_step(self._model, unregularised)
+        self._rows.install(gradient)
+        with self._slowed():
+            self._optimizer.step()
+        self._follow(before, unprojected)
         return StepReport(
-            loss=losses.pop(_NEW),
+            loss=loss,
             memory_losses=losses,
             violated=violated,
             gradient_norm=norm,
@@ -161,57 +180,68 @@ class Strategy:
             samples=len(batch) + sum(map(len, past.values())),
         )
 
-    def _backward(
-        self, row: int, groups: Mapping[str, Batch], share: Mapping[str, float], penalty_row: int
-    ) -> tuple[dict[str, float], float]:
-        """Add the gradient of the weighted sum of the groups' mean losses to a row."""
-        joined = Batch.join(list(groups.values()))
-        logits = self._model(joined.images)
-        per_sample = self._loss(logits, joined.targets)
-        means = dict(
-            zip(
-                groups,
-                (part.mean() for part in torch.split(per_sample, [len(b) for b in groups.values()])),
-                strict=True,
-            )
-        )
-        total = torch.stack([means[name] * share[name] for name in groups]).sum()
-        penalised = bool(self._penalties) and _NEW in groups
-        self._gradients.collect_into(row)
-        torch.autograd.backward(total, retain_graph=penalised)
-        penalty = 0.0
-        if penalised:
-            batch = groups[_NEW]
-            extra = torch.stack([p.loss(self._model, batch, logits[: len(batch)]) for p in self._penalties]).sum()
-            self._gradients.collect_into(penalty_row)
-            torch.autograd.backward(extra)
-            penalty = float(extra.detach())
-        return {name: float(mean.detach()) for name, mean in means.items()}, penalty
+    def _pull(self, parameters: Tensor) -> list[Pull]:
+        return [pull for anchor in self._anchors.values() if (pull := anchor.pull(parameters)) is not None]
 
-    def _combine(
-        self, rows: Tensor, coefficients: Sequence[float], past: Sequence[str]
+    def _project(
+        self, gradient: Tensor, passed: Passed, past: tuple[str, ...], names: tuple[str, ...]
     ) -> tuple[Tensor, tuple[str, ...]]:
-        """Weigh the rows, add the penalties' row, and project the sum."""
-        *losses, penalty = rows
-        if self._projection is None:
-            return (losses[0] + penalty if self._penalties else losses[0]), ()
-        gradient = torch.tensor(coefficients, device=rows.device) @ rows[:-1]
-        if self._penalties:
-            gradient = gradient + penalty
-        if not past:
+        """Project a gradient, and say which past domains it violated."""
+        if self._projection is None or not names:
             return gradient, ()
-        projected = self._projection(gradient, rows[1:-1])
-        return projected.gradient, tuple(past[i] for i in projected.violated)
+        if not self._projection.together:
+            projected = self._projection(gradient, passed.rows[1 : 1 + len(past)], past, names)
+            return projected.gradient, projected.violated
+        projected = self._projection(gradient, passed.rows[1:], ("",), ("",))
+        return projected.gradient, names if projected.violated else ()
+
+    def _follow(self, before: Tensor | None, gradient: Tensor) -> None:
+        """Show the step to the anchors that ask for it."""
+        following = [anchor for anchor in self._anchors.values() if anchor.follows_steps]
+        if not following or before is None:
+            return
+        after = flatten(self._parameters)
+        for anchor in following:
+            anchor.after_step(before, after, gradient)
+
+    @contextmanager
+    def _slowed(self) -> Iterator[None]:
+        """Multiply the optimiser's rates by what the distillations ask for."""
+        factor = math.prod(part.rate_factor for part in self._distillations.values())
+        if factor == 1.0:
+            yield
+            return
+        rates = [group["lr"] for group in self._optimizer.param_groups]
+        try:
+            for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            yield
+        finally:
+            for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
+
+    def _parts(self) -> dict[str, Part]:
+        return {**self._distillations, **self._anchors}
 
     def state(self) -> State:
         """Return what must survive a restart, the parts' state included."""
-        parts = {f"penalty-{i}": penalty.state() for i, penalty in enumerate(self._penalties)}
-        joined = State.join(parts)
-        return State(joined.tensors, {"domain": self._domain, "parts": joined.values})
+        states = {name: part.state() for name, part in self._parts().items()}
+        if self._projection is not None:
+            states[_PROJECTION] = self._projection.state()
+        joined = State.join(states)
+        return State(joined.tensors, {"domain": self._domain, "ended": self._ended, "parts": joined.values})
 
     def restore(self, state: State) -> None:
-        """Take over what :meth:`state` returned."""
+        """Take over what :meth:`state` returned.
+
+        A strategy may be changed between two runs: a part that the state does
+        not know begins here, and what the state tells of other parts is left.
+        """
         self._domain = state.values["domain"]
+        self._ended = int(state.values.get("ended", 0))
         parts = State(state.tensors, state.values["parts"])
-        for i, penalty in enumerate(self._penalties):
-            penalty.restore(parts.part(f"penalty-{i}"))
+        for name, part in self._parts().items():
+            if name in parts.values:
+                part.restore(parts.part(name))
+        if self._projection is not None and _PROJECTION in parts.values:
+            self._projection.restore(parts.part(_PROJECTION))

@@ -1,5 +1,7 @@
 """Gradient episodic memory: no step may raise the loss of a past domain."""
 
+import math
+from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
@@ -10,13 +12,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from learner.state import State
 from learner.strategies.parts import Projected
+from learner.strategies.row_cache import RowCache
 
 Array: TypeAlias = NDArray[np.float64]
 
 
-class GemConfig(BaseModel):
-    """Gradient episodic memory (Lopez-Paz & Ranzato 2017), by default with replay.
+class GemProjectionConfig(BaseModel):
+    """The projection of gradient episodic memory, for a composition.
 
     Attributes
     ----------
@@ -25,9 +29,14 @@ class GemConfig(BaseModel):
         to them afterwards.
     ridge : float
         Added to the diagonal of the Gram matrix.
-    replay : bool
-        Also put the samples of past domains into the loss, at no further
-        pass (Hess, Tuytelaars & van de Ven 2023). False is the paper's.
+    constraints : int or None
+        Most past domains that constrain a step: those whose loss it would
+        raise most. None is all of them, the paper's.
+    refresh_every : int
+        Steps for which the gradient of a past domain is used once it was
+        computed. 1 computes all of them at every step, the paper's; with r,
+        about every r-th past domain passes through the network at a step,
+        oldest first, and is replayed at that step if replay is on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +44,22 @@ class GemConfig(BaseModel):
     kind: Literal["gem"] = "gem"
     margin: Annotated[float, Field(ge=0)] = 0.5
     ridge: Annotated[float, Field(gt=0)] = 1e-3
+    constraints: Annotated[int, Field(ge=1)] | None = None
+    refresh_every: Annotated[int, Field(ge=1)] = 1
+
+
+class GemConfig(GemProjectionConfig):
+    """Gradient episodic memory (Lopez-Paz & Ranzato 2017), by default with replay.
+
+    Attributes
+    ----------
+    margin, ridge, constraints, refresh_every
+        As of :class:`GemProjectionConfig`.
+    replay : bool
+        Also put the samples of past domains into the loss, at no further
+        pass (Hess, Tuytelaars & van de Ven 2023). False is the paper's.
+    """
+
     replay: bool = True
 
 
@@ -54,7 +79,7 @@ def solve_dual(gram: Array, products: Array, margin: float, ridge: float) -> Arr
     products : NDArray[np.float64]
         (K,), Gg.
     margin, ridge : float
-        As in :class:`GemConfig`.
+        As in :class:`GemProjectionConfig`.
 
     Returns
     -------
@@ -62,6 +87,8 @@ def solve_dual(gram: Array, products: Array, margin: float, ridge: float) -> Arr
         (K,) multipliers v.
     """
     quadratic = gram + ridge * np.eye(len(gram))
+    if len(gram) == 1:
+        return np.maximum(-products / quadratic[0], margin)
     lower = scipy.linalg.cholesky(quadratic, lower=True)
     linear = products + quadratic @ np.full(len(gram), margin)
     target = -scipy.linalg.solve_triangular(lower, linear, lower=True)
@@ -79,14 +106,27 @@ class GemProjection:
 
     Parameters
     ----------
-    config : GemConfig
-        Margin and ridge.
+    config : GemProjectionConfig
+        Margin, ridge, and what is saved.
+    together : bool
+        All past domains are one constraint.
     """
 
-    def __init__(self, config: GemConfig) -> None:
+    def __init__(self, config: GemProjectionConfig, *, together: bool = False) -> None:
         self._config = config
+        self._cache = RowCache(config.refresh_every) if config.refresh_every > 1 else None
+        self._together = together
 
-    def __call__(self, gradient: Tensor, rows: Tensor) -> Projected:
+    @property
+    def together(self) -> bool:
+        """Whether all past domains are one constraint."""
+        return self._together
+
+    def due(self, past: Sequence[str]) -> Sequence[str]:
+        """Return the past domains whose gradients have to be computed."""
+        return past if self._cache is None else self._cache.due(past)
+
+    def __call__(self, gradient: Tensor, rows: Tensor, names: Sequence[str], past: Sequence[str]) -> Projected:
         """Return ``g + G'v`` if any product of g with a row is negative, else g itself.
 
         Parameters
@@ -94,19 +134,34 @@ class GemProjection:
         gradient : Tensor
             (P,) float32.
         rows : Tensor
-            (K, P) float32, gradients of the past domains' losses.
+            (K, P) float32, gradients of past domains' losses.
+        names, past : sequence of str
+            The domains of the rows, and all that constrain the step.
         """
-        products = rows @ gradient
-        if not bool((products < 0).any()):
+        worst = (rows @ gradient).double().cpu().numpy()
+        if not np.isfinite(worst).all():
+            # The step refuses it, with its own message; nothing of it is kept.
+            return Projected(torch.full_like(gradient, math.nan), ())
+        if self._cache is not None:
+            rows, names = self._cache.take(rows, names, past), past
+            worst = (rows @ gradient).double().cpu().numpy()
+        if not (worst < 0).any():
             return Projected(gradient, ())
-        if not bool(torch.isfinite(products).all()):
-            return Projected(gradient, ())  # the step refuses it, with its own message
+        violated = tuple(name for name, product in zip(names, worst, strict=True) if product < 0)
+        if self._config.constraints is not None and self._config.constraints < len(worst):
+            chosen = np.sort(np.argsort(worst, kind="stable")[: self._config.constraints])
+            rows, worst = rows[torch.from_numpy(chosen).to(rows.device)], worst[chosen]
         multipliers = solve_dual(
-            (rows @ rows.T).double().cpu().numpy(),
-            products.double().cpu().numpy(),
-            self._config.margin,
-            self._config.ridge,
+            (rows @ rows.T).double().cpu().numpy(), worst, self._config.margin, self._config.ridge
         )
         correction = torch.from_numpy(multipliers).to(rows)
-        violated = tuple(int(i) for i in torch.nonzero(products < 0).flatten())
         return Projected(torch.addmv(gradient, rows.T, correction), violated)
+
+    def state(self) -> State:
+        """Return the gradients that are still to be used."""
+        return State() if self._cache is None else self._cache.state()
+
+    def restore(self, state: State) -> None:
+        """Take over what :meth:`state` returned."""
+        if self._cache is not None:
+            self._cache.restore(state)

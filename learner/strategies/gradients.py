@@ -1,4 +1,4 @@
-"""Gradients of several groups of samples in one contiguous buffer."""
+"""Gradients of groups of samples, each in a row of one contiguous buffer."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,19 @@ import torch
 from torch import Tensor, nn
 
 
+def flatten(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Return a copy of the parameters as one vector (P,)."""
+    return torch.cat([parameter.detach().flatten() for parameter in parameters])
+
+
 class GradientRows:
     """One flat float32 row of gradients for each group of samples.
 
     The parameters' ``grad`` are views into a row, so that the backward pass
     itself fills the matrix and nothing is copied: collecting gradients was
-    most of the cost of projecting them.
+    most of the cost of projecting them. A frozen parameter, which requires no
+    gradient, has zeros in every row and no ``grad``, so that no optimiser
+    touches it.
 
     Parameters
     ----------
@@ -25,27 +32,43 @@ class GradientRows:
             raise ValueError(msg)
         self._parameters = tuple(parameters)
         self._sizes = [p.numel() for p in self._parameters]
-        self._size = sum(self._sizes)
-        self._rows = torch.zeros(0, self._size)
+        self._rows = torch.zeros(0, sum(self._sizes))
+        self._views: list[list[Tensor]] = []
 
-    def reset(self, groups: int) -> None:
-        """Make room for the gradients of a number of groups, all zero."""
+    @property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """The parameters, in the order of a row."""
+        return self._parameters
+
+    def reset(self, groups: int) -> Tensor:
+        """Make room for the gradients of a number of groups, all zero; return them, (groups, P), a view."""
         if len(self._rows) < groups:
-            self._rows = torch.zeros(groups, self._size, device=self._parameters[0].device)
-        self._rows.zero_()
+            self._rows = torch.zeros(groups, sum(self._sizes), device=self._parameters[0].device)
+            self._views = [self._split(row) for row in self._rows]
+        rows = self._rows[:groups]
+        rows.zero_()
+        return rows
+
+    def views(self, group: int) -> list[Tensor]:
+        """Return the row of a group as one tensor for each parameter, of its shape."""
+        return self._views[group]
 
     def collect_into(self, group: int) -> None:
         """Let the next backward passes add to the row of a group."""
-        self._point_at(self._rows[group])
-
-    def rows(self, groups: int) -> Tensor:
-        """Return the gradients of the first groups: (groups, P), a view."""
-        return self._rows[:groups]
+        self._point_at(self._views[group])
 
     def install(self, gradient: Tensor) -> None:
         """Make a flat gradient (P,) that of the parameters."""
-        self._point_at(gradient)
+        for group, row in enumerate(self._rows[:1]):
+            if gradient.data_ptr() == row.data_ptr():  # it is there already
+                self._point_at(self._views[group])
+                return
+        self._point_at(self._split(gradient))
 
-    def _point_at(self, flat: Tensor) -> None:
-        for parameter, part in zip(self._parameters, torch.split(flat, self._sizes), strict=True):
-            parameter.grad = part.view_as(parameter)
+    def _split(self, flat: Tensor) -> list[Tensor]:
+        parts = torch.split(flat, self._sizes)
+        return [part.view_as(parameter) for part, parameter in zip(parts, self._parameters, strict=True)]
+
+    def _point_at(self, views: Sequence[Tensor]) -> None:
+        for parameter, view in zip(self._parameters, views, strict=True):
+            parameter.grad = view if parameter.requires_grad else None

@@ -1,45 +1,60 @@
 """Which strategies there are: one line and one config variant for each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Annotated, TypeAlias
 
 from pydantic import Field
 from torch import nn
 
+from learner.strategies.a_gem import AGemConfig, AGemProjectionConfig, make_a_gem_projection
 from learner.strategies.batch import LossFunction
+from learner.strategies.composed import ComposedConfig, PenaltyConfig, ProjectionConfig, RehearsalConfig
 from learner.strategies.composite import Strategy
+from learner.strategies.der import DerConfig, DerRehearsal
+from learner.strategies.ewc import EwcAnchor, EwcConfig, OnlineEwcConfig
 from learner.strategies.fine_tuning import FineTuningConfig, NoRehearsal
-from learner.strategies.gem import GemConfig, GemProjection
-from learner.strategies.parts import NO_PENALTIES, Optimizer, Penalty, Projection, Rehearsal
-from learner.strategies.replay import MeanRehearsal, ReplayConfig
+from learner.strategies.gem import GemConfig, GemProjection, GemProjectionConfig
+from learner.strategies.lfl import LflConfig, LflDistillation
+from learner.strategies.lwf import LwfConfig, LwfDistillation
+from learner.strategies.parts import Anchor, Distillation, Optimizer, Projection, Rehearsal
+from learner.strategies.replay import ReplayConfig, ReplayRehearsal
+from learner.strategies.si import SiAnchor, SiConfig
 
-StrategyConfig: TypeAlias = Annotated[FineTuningConfig | ReplayConfig | GemConfig, Field(discriminator="kind")]
+StrategyConfig: TypeAlias = Annotated[
+    FineTuningConfig
+    | ReplayConfig
+    | DerConfig
+    | GemConfig
+    | AGemConfig
+    | EwcConfig
+    | OnlineEwcConfig
+    | SiConfig
+    | LwfConfig
+    | LflConfig
+    | ComposedConfig,
+    Field(discriminator="kind"),
+]
 """A strategy's settings; an unknown ``kind`` fails with the list of those there are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a strategy is composed of."""
-
-    rehearsal: Rehearsal
-    projection: Projection | None = None
-    penalties: Sequence[Penalty] = NO_PENALTIES
-
-
-def parts_of(config: FineTuningConfig | ReplayConfig | GemConfig) -> Parts:
-    """Return the parts that a strategy is made of."""
+def composition(config: StrategyConfig) -> ComposedConfig:
+    """Return the parts that a short kind stands for."""
     match config:
+        case ComposedConfig():
+            return config
         case FineTuningConfig():
-            return Parts(NoRehearsal())
-        case ReplayConfig():
-            return Parts(MeanRehearsal())
-        case GemConfig():
-            return Parts(MeanRehearsal() if config.replay else NoRehearsal(), GemProjection(config))
+            return ComposedConfig()
+        case ReplayConfig() | DerConfig():
+            return ComposedConfig(memory=config)
+        case GemConfig() | AGemConfig():
+            memory = ReplayConfig() if config.replay else None
+            return ComposedConfig(memory=memory, projection=config)
+        case EwcConfig() | OnlineEwcConfig() | SiConfig() | LwfConfig() | LflConfig():
+            return ComposedConfig(penalties=(config,))
 
 
 def make_strategy(
-    config: FineTuningConfig | ReplayConfig | GemConfig,
+    config: StrategyConfig,
     model: nn.Module,
     parameters: Sequence[nn.Parameter],
     optimizer: Optimizer,
@@ -47,15 +62,70 @@ def make_strategy(
     *,
     clip_norm: float | None = None,
 ) -> Strategy:
-    """Compose a strategy; the parameters are as of :class:`~learner.strategies.composite.Strategy`."""
-    parts = parts_of(config)
+    """Compose a strategy; the parameters are as of :class:`~learner.strategies.composite.Strategy`.
+
+    Raises
+    ------
+    ValueError
+        If a part cannot be had with the network.
+    """
+    parts = composition(config)
     return Strategy(
         model,
         parameters,
         optimizer,
         loss,
-        rehearsal=parts.rehearsal,
-        projection=parts.projection,
-        penalties=parts.penalties,
+        rehearsal=_rehearsal(parts.memory),
+        projection=_projection(parts.projection),
+        distillations=_distillations(parts.penalties, model),
+        anchors=_anchors(parts.penalties, model, parameters),
         clip_norm=clip_norm,
     )
+
+
+def _rehearsal(config: RehearsalConfig | None) -> Rehearsal:
+    match config:
+        case None:
+            return NoRehearsal()
+        case ReplayConfig():
+            return ReplayRehearsal(config)
+        case DerConfig():
+            return DerRehearsal(config)
+
+
+def _projection(config: ProjectionConfig | None) -> Projection | None:
+    match config:
+        case None:
+            return None
+        case GemProjectionConfig():
+            return GemProjection(config)
+        case AGemProjectionConfig():
+            return make_a_gem_projection()
+
+
+def _distillations(configs: Sequence[PenaltyConfig], model: nn.Module) -> Mapping[str, Distillation]:
+    made: dict[str, Distillation] = {}
+    for config in configs:
+        match config:
+            case LwfConfig():
+                made[config.kind] = LwfDistillation(config, model)
+            case LflConfig():
+                made[config.kind] = LflDistillation(config, model)
+            case EwcConfig() | OnlineEwcConfig() | SiConfig():
+                pass  # an anchor
+    return made
+
+
+def _anchors(
+    configs: Sequence[PenaltyConfig], model: nn.Module, parameters: Sequence[nn.Parameter]
+) -> Mapping[str, Anchor]:
+    made: dict[str, Anchor] = {}
+    for config in configs:
+        match config:
+            case EwcConfig() | OnlineEwcConfig():
+                made[config.kind] = EwcAnchor(config, model, parameters)
+            case SiConfig():
+                made[config.kind] = SiAnchor(config, parameters)
+            case LwfConfig() | LflConfig():
+                pass  # a distillation
+    return made

@@ -1,0 +1,119 @@
+"""Dark experience replay: the network shall also answer what it answered when a sample was stored."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor
+from torch.nn import functional
+
+from learner.strategies.batch import Batch
+from learner.strategies.parts import Weights
+
+
+class DerConfig(BaseModel):
+    """Dark experience replay, DER and DER++ (Buzzega et al. 2020).
+
+    The loss of new samples, plus ``alpha`` times the squared difference from
+    the stored logits (mean over all elements), plus ``beta`` times the loss
+    against the labels. DER++ takes the last two on independent draws: the
+    first half of each past domain's samples and the second; of an odd number
+    the middle one serves for both. To draw twice, as its authors do, put one
+    draw after the other.
+
+    Attributes
+    ----------
+    alpha : float
+        Weight of the stored logits.
+    beta : float
+        Weight of the labels; 0 is DER, for which all samples serve the logits.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["der"] = "der"
+    alpha: Annotated[float, Field(ge=0)] = 0.5
+    beta: Annotated[float, Field(ge=0)] = 0.5
+
+    @model_validator(mode="after")
+    def _rehearses(self) -> Self:
+        if not (self.alpha or self.beta):
+            msg = "der rehearses nothing where alpha and beta are 0"
+            raise ValueError(msg)
+        return self
+
+
+class DerRehearsal:
+    """Replayed samples are held to their stored logits, their labels, or both.
+
+    Parameters
+    ----------
+    config : DerConfig
+        Weights.
+    """
+
+    def __init__(self, config: DerConfig) -> None:
+        self._config = config
+
+    def weights(self, new: int, memory: Mapping[str, int], domains: int) -> Weights:  # noqa: ARG002 - the protocol's
+        """Weigh the new samples fully, and each past domain by its number of samples."""
+        past = sum(memory.values())
+        return Weights(new=1.0, memory={name: count / past for name, count in memory.items()})
+
+    def losses(self, past: Sequence[Batch], logits: Tensor, losses: Tensor) -> Tensor:
+        """Return alpha and beta times the terms of each sample, so that a group's mean is the sum of the terms' means.
+
+        Raises
+        ------
+        ValueError
+            If the samples come without logits, or with ones of another shape.
+        """
+        config = self._config
+        if not config.alpha:
+            return config.beta * losses
+        remembered = distances(logits, Batch.join(past).logits)
+        if not config.beta:
+            return config.alpha * remembered
+        dark = torch.from_numpy(np.concatenate([_first_half(len(group)) for group in past])).to(losses)
+        labelled = torch.from_numpy(np.concatenate([_first_half(len(group))[::-1] for group in past])).to(losses)
+        return config.alpha * dark * remembered + config.beta * labelled * losses
+
+
+def _first_half(count: int) -> NDArray[np.float32]:
+    """Return for each sample its weight in the mean over the first half, times the number of samples."""
+    half = (count + 1) // 2
+    return np.repeat(np.array([count / half, 0.0], np.float32), [half, count - half])
+
+
+def distances(logits: Tensor, stored: Tensor | None) -> Tensor:
+    """Return the mean squared difference of each sample from its stored logits, (N,).
+
+    Where the stored logits are coarser, the network's are averaged over the
+    pixels that each of them stands for. A sample that was stored without
+    logits (NaN) counts as 0.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or their shape does not fit.
+    """
+    if stored is None:
+        msg = "dark experience replay needs the logits that are stored with the samples, and they have none"
+        raise ValueError(msg)
+    if logits.shape != stored.shape:
+        logits = _pool(logits, stored.shape)
+    missing = stored.isnan()
+    return torch.where(missing, 0.0, logits - stored).square().flatten(1).mean(dim=1)
+
+
+def _pool(logits: Tensor, shape: torch.Size) -> Tensor:
+    same_outside = logits.ndim == len(shape) > 2 and logits.shape[:2] == shape[:2]  # noqa: PLR2004 - samples, classes
+    factors = {a // b for a, b in zip(logits.shape[2:], shape[2:], strict=False) if b and not a % b}
+    whole = same_outside and all(b and not a % b for a, b in zip(logits.shape[2:], shape[2:], strict=True))
+    if not whole or len(factors) != 1:
+        msg = f"stored logits {tuple(shape)} are not those of the network, {tuple(logits.shape)}, at a whole fraction"
+        raise ValueError(msg)
+    return functional.avg_pool2d(logits, factors.pop())
