@@ -1,6 +1,7 @@
 """A strategy of this project that takes part: network, optimiser and memory around it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,9 +94,10 @@ class OwnContestant:
 
     def kept_bytes(self) -> int:
         """Return the bytes of weights, moments, the strategy's state and the memory."""
-        moments = (t for slots in self._optimizer.state.values() for t in slots.values() if isinstance(t, Tensor))
+        slots: list[Any] = [t for own in self._optimizer.state.values() for t in own.values()]
+        moments = [t for t in slots if isinstance(t, Tensor)]
         tensors = [*self._model.state_dict().values(), *moments, *self._strategy.state().tensors.values()]
-        return sum(t.nbytes for t in tensors) + (0 if self._memory is None else self._memory.bytes)
+        return sum(int(t.nbytes) for t in tensors) + (0 if self._memory is None else self._memory.bytes)
 
     def _draw(self) -> dict[str, Batch]:
         if self._memory is None or self._settings is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 _CELL = 34
@@ -73,9 +74,9 @@ def curves(methods: Mapping[str, Sequence[Mapping[str, Any]]], domain: int, colo
     if not lines:
         return ""
     width, height, left, bottom = 860, 230, 40, 26
-    first = min(line[0][0] for line in lines.values())
-    last = max(line[-1][0] for line in lines.values())
-    lowest = min(score for line in lines.values() for _, score in line)
+    first: int = min(line[0][0] for line in lines.values())
+    last: int = max(line[-1][0] for line in lines.values())
+    lowest: float = min(score for line in lines.values() for _, score in line)
     floor = max(0.0, int(lowest * 5) / 5)
 
     def x(step: float) -> float:
@@ -89,13 +90,16 @@ def curves(methods: Mapping[str, Sequence[Mapping[str, Any]]], domain: int, colo
         at = y(tick / 10)
         parts.append(f'<line class="grid" x1="{left}" x2="{width - 10}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text class="label" x="{left - 6}" y="{at + 4:.1f}" text-anchor="end">{10 * tick}</text>')
-    for at in _begins(methods):
-        if at >= first:
-            parts.append(f'<line class="begin" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="8" y2="{height - bottom}"/>')
+    parts += [
+        f'<line class="begin" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="8" y2="{height - bottom}"/>'
+        for at in _begins(methods)
+        if at >= first
+    ]
     for name, line in lines.items():
         points = " ".join(f"{x(step):.1f},{y(score):.1f}" for step, score in line)
         parts.append(
-            f'<polyline class="line c{colours[name] % _COLOURS}" points="{points}"><title>{escape(name)}</title></polyline>'
+            f'<polyline class="line c{colours[name] % _COLOURS}" points="{points}">'
+            f"<title>{escape(name)}</title></polyline>"
         )
     parts.append(f'<text class="label" x="{width - 10}" y="{height - 6}" text-anchor="end">step {last}</text>')
     parts.append(f'<text class="label" x="{left}" y="{height - 6}">step {first}</text>')
@@ -105,9 +109,7 @@ def curves(methods: Mapping[str, Sequence[Mapping[str, Any]]], domain: int, colo
 def _begins(methods: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[int]:
     """Return the steps after which a domain begins."""
     looks = next(iter(methods.values()))
-    return [
-        before["step"] for before, after in zip(looks, looks[1:], strict=False) if after["domain"] > before["domain"]
-    ]
+    return [before["step"] for before, after in pairwise(looks) if after["domain"] > before["domain"]]
 
 
 def _short(text: str) -> str:

@@ -69,7 +69,7 @@ def run_jobs(
     for result in found.values():
         on_done(result)
     waiting = [
-        delayed(_run)(job, inputs[job.stream], folder, board, workers.threads)
+        delayed(_run)(job, inputs[job.stream], board, workers.threads)
         for digest, job in named.items()
         if digest not in found
     ]
@@ -91,7 +91,7 @@ def read_result(folder: Path, digest: str) -> Result | None:
         return None
 
 
-def _run(job: Job, inputs: str, folder: Path, board: Path | None, threads: int) -> Result:
+def _run(job: Job, inputs: str, board: Path | None, threads: int) -> Result:
     import torch
 
     from learner.lab.runner import run

@@ -11,6 +11,9 @@ from torch import Tensor
 from learner.lab.settings import MemoryConfig
 from learner.strategies import Batch
 
+TOGETHER = "memory"
+"""Name of samples that are not told apart by domain."""
+
 
 class LabMemory:
     """A memory of samples of one shape.
@@ -70,16 +73,15 @@ class LabMemory:
         self.add(Batch(batch.images[order], batch.targets[order]), domain)
 
     def draw(self, names: Mapping[int, str]) -> dict[str, Batch]:
-        """Draw samples for one step, by the name of their domain; domains that are not named are left out."""
-        drawn: dict[str, list[Batch]] = {}
-        for _ in range(self._config.draws):
-            for domain, at in self._draw(names).items():
-                drawn.setdefault(names[domain], []).append(self._take(at))
-        return {name: Batch.join(parts) if len(parts) > 1 else parts[0] for name, parts in drawn.items()}
+        """Draw samples for one step, by the name of their domain; domains that are not named are left out.
 
-    def everything(self, names: Mapping[int, str]) -> dict[str, Batch]:
-        """Return all that is kept, by the name of its domain."""
-        return {names[domain]: self._take(at) for domain, at in self._by_domain(names).items()}
+        Several draws come as one group, the first before the second, of equal
+        size: what DER++ takes its halves of.
+        """
+        if self._config.draws == 1:
+            return {names[domain]: self._take(at) for domain, at in self._draw(names).items()}
+        draws = [[slot for slots in self._draw(names).values() for slot in slots] for _ in range(self._config.draws)]
+        return {TOGETHER: self._take([slot for draw in draws for slot in draw])} if draws[0] else {}
 
     def _make_room(self, batch: Batch, logits: Tensor | None) -> None:
         room = self._config.samples

@@ -97,7 +97,7 @@ def estimate_statistics(model: nn.Module, images: Tensor) -> None:
         norm.reset_running_stats()
         norm.momentum = None
     model.train()
-    for batch in images.split(_STATISTICS_BATCH):
+    for batch in torch.split(images, _STATISTICS_BATCH):
         model(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

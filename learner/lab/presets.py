@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from learner.lab.errors import BadExperimentError
 from learner.lab.settings import JointConfig, LabStrategy, MemoryConfig, Method, OptimizerConfig
 from learner.lab.streams import DigitsConfig, StreamConfig
-from learner.lab.errors import BadExperimentError
 
 STREAMS: dict[str, Callable[[Path], StreamConfig]] = {
     "permuted-digits": lambda _: DigitsConfig(change="permuted"),

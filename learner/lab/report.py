@@ -76,7 +76,7 @@ def render(summary: Mapping[str, Any]) -> str:
 def score(pair: Mapping[str, float | None] | None, column: str = "average") -> str:
     """Return mean and standard error as people read them; fractions in percent."""
     if pair is None or pair["mean"] is None:
-        return "–"
+        return "\N{EN DASH}"
     factor, digits = (100, 1) if column in FRACTIONS else (1, 2)
     text = f"{factor * pair['mean']:.{digits}f}".replace("-", "\N{MINUS SIGN}")
     return text if pair["error"] is None else f"{text} ± {factor * pair['error']:.{digits}f}"
@@ -84,7 +84,7 @@ def score(pair: Mapping[str, float | None] | None, column: str = "average") -> s
 
 def number(value: float | None) -> str:
     """Return a fraction in percent, a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.1f}"
+    return "\N{EN DASH}" if value is None else f"{100 * value:.1f}"
 
 
 def _pictures(stream: Mapping[str, Any]) -> dict[str, Any]:

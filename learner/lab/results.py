@@ -155,7 +155,7 @@ def scores(result: Result) -> dict[str, float]:
             "forward transfer": metrics.forward_transfer(matrix),
         }
     looks = [row.look() for row in result.looks]
-    if looks and max(look.domain for look in looks):
+    if looks and looks[-1].domain:
         found["min-ACC"] = metrics.min_accuracy(looks)
         found["WC-ACC"] = metrics.worst_case_accuracy(looks)
     if result.served is not None:

@@ -19,7 +19,7 @@ def batches_of(samples: Samples, schedule: Schedule, generator: torch.Generator)
     """
     if schedule.iterations is None:
         for _ in range(schedule.epochs):
-            for at in torch.randperm(len(samples), generator=generator).split(schedule.batch_size):
+            for at in torch.split(torch.randperm(len(samples), generator=generator), schedule.batch_size):
                 yield samples.take(at)
         return
     for at in islice(_without_end(len(samples), schedule.batch_size, generator), schedule.iterations):
@@ -42,15 +42,14 @@ def joint_batches(
     steps = sum(number_of_batches(d.train, schedule) for d in stream.domains) * schedule.steps_per_batch
     size = samples_per_step or schedule.batch_size
     for at in islice(_without_end(len(owners), size, generator, whole=False), steps):
-        parts = [
-            stream.domains[i].train.take(places[at][owners[at] == i]) for i in owners[at].unique(sorted=True).tolist()
-        ]
+        shown = sorted(set(owners[at].tolist()))
+        parts = [stream.domains[i].train.take(places[at][owners[at] == i]) for i in shown]
         yield Batch.join(parts)
 
 
 def _without_end(count: int, size: int, generator: torch.Generator, *, whole: bool = True) -> Iterator[Tensor]:
     """Yield positions of ever new orders; with ``whole`` only full batches, unless there are too few samples."""
     while True:
-        for at in torch.randperm(count, generator=generator).split(size):
+        for at in torch.split(torch.randperm(count, generator=generator), size):
             if not whole or len(at) == size or count < size:
                 yield at

@@ -77,8 +77,8 @@ class MemoryConfig(_Settings):
     current : bool
         Whether samples of the domain being learned are drawn too.
     draws : int
-        Independent draws for each step: DER++ replays one by its logits and
-        another by its labels.
+        Independent draws for each step, not told apart by domain: DER++
+        replays one by its logits and another by its labels.
     logits : bool
         Keep what the network made of a sample just before it was learned.
     """
@@ -233,7 +233,7 @@ class Job(_Settings):
 
     def digest(self, inputs: str) -> str:
         """Return what names the result: a digest of all settings and of the data that is read."""
-        said = {"version": RESULTS_VERSION, "inputs": inputs, "job": self.model_dump(mode="json")}
+        said: dict[str, Any] = {"version": RESULTS_VERSION, "inputs": inputs, "job": self.model_dump(mode="json")}
         # Where the data lies says nothing about them.
         said["job"]["stream"].pop("data", None)
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

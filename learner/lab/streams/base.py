@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from learner.lab.streams.transforms import Identity, Transform
+from learner.lab.streams.transforms import AS_STORED, Transform
 from learner.strategies import Batch
 
 Scenario: TypeAlias = Literal["domain", "class", "task"]
@@ -34,7 +34,7 @@ class Samples:
     images: Tensor
     targets: Tensor
     indices: Tensor
-    transform: Transform = Identity()
+    transform: Transform = AS_STORED
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from learner.lab.streams.base import Domain, Samples, Scenario, Stream
 from learner.lab.streams.idx import read_idx
-from learner.lab.streams.transforms import Identity, Transform, nearest_rotation, permutation, smooth_rotation
+from learner.lab.streams.transforms import Transform, nearest_rotation, permutation, smooth_rotation
 
 _CLASSES = 10
 _MNIST = {
@@ -139,7 +139,7 @@ class _Part:
 
     def only(self, classes: tuple[int, ...], offset: int) -> Samples:
         at = torch.nonzero(torch.isin(self.targets, torch.tensor(classes))).flatten()
-        return Samples(self.images, self.targets - offset, at, Identity())
+        return Samples(self.images, self.targets - offset, at)
 
 
 def _digits(rng: np.random.Generator) -> tuple[_Part, _Part]:

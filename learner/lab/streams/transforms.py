@@ -27,6 +27,9 @@ class Identity:
         return images
 
 
+AS_STORED = Identity()
+
+
 class Gather:
     """Every pixel is another pixel, or black.
 
