@@ -7,7 +7,15 @@ from pydantic import TypeAdapter
 
 from learner.lab.errors import BadExperimentError
 from learner.lab.settings import JointConfig, LabStrategy, MemoryConfig, Method, OptimizerConfig
-from learner.lab.streams import DigitsConfig, StreamConfig
+from learner.lab.streams import (
+    CifarConfig,
+    DigitsConfig,
+    FolderConfig,
+    RecordedConfig,
+    SimulatorConfig,
+    StreamConfig,
+    TilesConfig,
+)
 
 STREAMS: dict[str, Callable[[Path], StreamConfig]] = {
     "permuted-digits": lambda _: DigitsConfig(change="permuted"),
@@ -18,6 +26,13 @@ STREAMS: dict[str, Callable[[Path], StreamConfig]] = {
     "split-mnist": lambda data: DigitsConfig(source="mnist", change="split", scenario="class", data=data),
     "split-mnist-domain": lambda data: DigitsConfig(source="mnist", change="split", scenario="domain", data=data),
     "split-mnist-task": lambda data: DigitsConfig(source="mnist", change="split", scenario="task", data=data),
+    "tiles": lambda data: TilesConfig(data=data),
+    "tiles-and-steel": lambda data: TilesConfig(stream="hard", data=data),
+    "simulated": lambda _: SimulatorConfig(),
+    "folder": lambda data: FolderConfig(data=data),
+    "cifar-10": lambda data: CifarConfig(data=data),
+    "cifar-100": lambda data: CifarConfig(classes=100, domains=10, data=data),
+    "recorded": lambda data: RecordedConfig(data=data),
 }
 """Streams by name, made of the folder that ``--data`` names."""
 

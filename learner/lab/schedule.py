@@ -19,7 +19,10 @@ def batches_of(samples: Samples, schedule: Schedule, generator: torch.Generator)
     """
     if schedule.iterations is None:
         for _ in range(schedule.epochs):
-            for at in torch.split(torch.randperm(len(samples), generator=generator), schedule.batch_size):
+            order = (
+                torch.randperm(len(samples), generator=generator) if schedule.shuffle else torch.arange(len(samples))
+            )
+            for at in torch.split(order, schedule.batch_size):
                 yield samples.take(at)
         return
     for at in islice(_without_end(len(samples), schedule.batch_size, generator), schedule.iterations):

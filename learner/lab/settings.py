@@ -153,12 +153,15 @@ class Schedule(_Settings):
         Steps of each domain, in place of epochs.
     steps_per_batch : int
         Steps made on each batch that arrives, with other samples of the memory each.
+    shuffle : bool
+        Whether samples come in an order drawn from the seed, or as they lie in the stream.
     """
 
     batch_size: Count = 10
     epochs: Count = 1
     iterations: Count | None = None
     steps_per_batch: Count = 1
+    shuffle: bool = True
 
 
 class EvaluationConfig(_Settings):

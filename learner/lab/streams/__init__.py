@@ -5,9 +5,29 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from learner.lab.streams.base import Domain, Samples, Scenario, Stream
+from learner.lab.streams.cifar import CifarConfig
 from learner.lab.streams.digits import DigitsConfig
+from learner.lab.streams.folders import FolderConfig
+from learner.lab.streams.recorded import RecordedConfig
+from learner.lab.streams.simulated import SimulatorConfig
+from learner.lab.streams.tiles import TilesConfig
 
-StreamConfig: TypeAlias = Annotated[DigitsConfig, Field(discriminator="kind")]
+StreamConfig: TypeAlias = Annotated[
+    DigitsConfig | CifarConfig | TilesConfig | SimulatorConfig | FolderConfig | RecordedConfig,
+    Field(discriminator="kind"),
+]
 """A stream's settings; an unknown ``kind`` fails with the list of those there are."""
 
-__all__ = ["DigitsConfig", "Domain", "Samples", "Scenario", "Stream", "StreamConfig"]
+__all__ = [
+    "CifarConfig",
+    "DigitsConfig",
+    "Domain",
+    "FolderConfig",
+    "RecordedConfig",
+    "Samples",
+    "Scenario",
+    "SimulatorConfig",
+    "Stream",
+    "StreamConfig",
+    "TilesConfig",
+]

@@ -1,17 +1,16 @@
 """Small images of digits, as permuted, rotated and split streams."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 
-from learner.lab.streams.base import Domain, Samples, Scenario, Stream
+from learner.lab.streams.base import Scenario, Stream
 from learner.lab.streams.idx import read_idx
+from learner.lab.streams.splitting import Labelled, domain_of, names, split_stream
 from learner.lab.streams.transforms import Transform, nearest_rotation, permutation, smooth_rotation
 
 _CLASSES = 10
@@ -85,20 +84,35 @@ class DigitsConfig(BaseModel):
         rng = np.random.default_rng(seed)
         train, test = _digits(rng) if self.source == "digits" else _mnist(self.data)
         if self.change == "split":
-            return self._split(train, test, rng)
+            return split_stream(
+                self.name,
+                train,
+                test,
+                classes=_CLASSES,
+                domains=self.domains,
+                scenario=self.scenario,
+                validation_share=self.validation_share,
+                seed=seed,
+            )
         if self.scenario != "domain":
             msg = f"{self.change} digits have the same classes in all domains: their scenario is 'domain'"
             raise ValueError(msg)
         size = train.images.shape[-1]
         # All of them before anything else is drawn: fewer domains are the first of more.
         transforms = [self._transform(size, rng) for _ in range(self.domains)]
+        every = tuple(range(_CLASSES))
         domains = [
-            self._domain(
-                f"{self.change}-{i + 1}", train.every(t), test.every(t), tuple(range(_CLASSES)), _generator(rng)
+            domain_of(
+                f"{self.change}-{i}",
+                train.every(t),
+                test.every(t),
+                classes=every,
+                validation_share=self.validation_share,
+                rng=rng,
             )
-            for i, t in enumerate(transforms)
+            for i, t in enumerate(transforms, 1)
         ]
-        return Stream(self.name, domains, _names(_CLASSES), "domain")
+        return Stream(self.name, domains, names(_CLASSES), "domain")
 
     def _transform(self, size: int, rng: np.random.Generator) -> Transform:
         if self.change == "permuted":
@@ -106,43 +120,8 @@ class DigitsConfig(BaseModel):
         degrees = float(rng.uniform(0.0, 180.0))
         return nearest_rotation(size, degrees) if self.source == "mnist" else smooth_rotation(size, degrees)
 
-    def _split(self, train: "_Part", test: "_Part", rng: np.random.Generator) -> Stream:
-        each = _CLASSES // self.domains
-        if each * self.domains != _CLASSES:
-            msg = f"{_CLASSES} classes cannot be split evenly into {self.domains} domains"
-            raise ValueError(msg)
-        domains = []
-        for i in range(self.domains):
-            shown = tuple(range(i * each, (i + 1) * each))
-            known = tuple(range(each)) if self.scenario == "domain" else shown
-            offset = shown[0] - known[0]
-            name = "-".join(map(str, shown))
-            domains.append(
-                self._domain(name, train.only(shown, offset), test.only(shown, offset), known, _generator(rng))
-            )
-        return Stream(self.name, domains, _names(each if self.scenario == "domain" else _CLASSES), self.scenario)
 
-    def _domain(
-        self, name: str, train: Samples, test: Samples, classes: tuple[int, ...], generator: torch.Generator
-    ) -> Domain:
-        kept, held_out = train.split(self.validation_share, generator)
-        return Domain(name, kept, held_out, test, classes)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    images: Tensor
-    targets: Tensor
-
-    def every(self, transform: Transform) -> Samples:
-        return Samples(self.images, self.targets, torch.arange(len(self.targets)), transform)
-
-    def only(self, classes: tuple[int, ...], offset: int) -> Samples:
-        at = torch.nonzero(torch.isin(self.targets, torch.tensor(classes))).flatten()
-        return Samples(self.images, self.targets - offset, at)
-
-
-def _digits(rng: np.random.Generator) -> tuple[_Part, _Part]:
+def _digits(rng: np.random.Generator) -> tuple[Labelled, Labelled]:
     from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
     data = load_digits()
@@ -150,20 +129,12 @@ def _digits(rng: np.random.Generator) -> tuple[_Part, _Part]:
     order = torch.from_numpy(rng.permutation(len(targets)))
     cut = len(targets) - len(targets) // 5
     train, test = order[:cut].sort().values, order[cut:].sort().values
-    return _Part(images[train], targets[train]), _Part(images[test], targets[test])
+    return Labelled(images[train], targets[train]), Labelled(images[test], targets[test])
 
 
-def _mnist(folder: Path) -> tuple[_Part, _Part]:
+def _mnist(folder: Path) -> tuple[Labelled, Labelled]:
     parts = []
     for images, labels in _MNIST.values():
         pixels, classes = read_idx(folder / images), read_idx(folder / labels)
-        parts.append(_Part(torch.from_numpy(pixels.copy()), torch.from_numpy(classes.astype(np.int64))))
+        parts.append(Labelled(torch.from_numpy(pixels.copy()), torch.from_numpy(classes.astype(np.int64))))
     return parts[0], parts[1]
-
-
-def _generator(rng: np.random.Generator) -> torch.Generator:
-    return torch.Generator().manual_seed(int(rng.integers(2**62)))
-
-
-def _names(count: int) -> tuple[str, ...]:
-    return tuple(str(i) for i in range(count))
