@@ -1,7 +1,9 @@
 """``weldstream lab``: strategies times streams times seeds, side by side."""
 
+import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -60,7 +62,7 @@ def run_command(  # noqa: PLR0917 - the command line passes options by name
     epochs: Annotated[int, typer.Option(min=1, help="Times that each domain is gone through.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples taken of the stream in a step.")] = 10,
     memory: Annotated[int, typer.Option(min=1, help="Samples kept of past domains, in all.")] = 250,
-    learning_rate: Annotated[float, typer.Option(min=0.0, help="Of SGD.")] = 0.1,
+    learning_rate: Annotated[float, typer.Option(min=0.0, help="Of SGD; with masks it is the learner's AdamW.")] = 0.1,
     every: Annotated[int | None, typer.Option(min=1, help="Judge at every so many steps, within domains too.")] = 20,
     data: Data = Path("mnist"),
     out: Out = Path("lab"),
@@ -93,6 +95,61 @@ def show_command(
     typer.echo(wanted.model_dump_json(indent=2))
 
 
+@app.command("record")
+def record_command(  # noqa: PLR0917 - the command line passes options by name
+    folder: Annotated[Path, typer.Argument(help="New folder for the copy.", file_okay=False)],
+    start: Annotated[
+        list[str] | None, typer.Option("--from", help="PARTITION:OFFSET to begin with; default: all retained.")
+    ] = None,
+    end: Annotated[
+        list[str] | None, typer.Option("--to", help="PARTITION:OFFSET to stop before; default: the end now.")
+    ] = None,
+    test_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the welds to test on.")] = 0.3,
+    validation_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the welds to validate on.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+) -> None:
+    """Copy the labels of a running stack, with their pixels, to run strategies on what its learner saw.
+
+    Reads the learner's settings. Welds are split as a whole, never by the order of reading.
+    """
+    from learner.lab.recording import record_labels
+    from learner.settings import LearnerSettings
+
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("labels", total=None)
+        manifest = asyncio.run(
+            record_labels(
+                LearnerSettings(),
+                folder,
+                lambda: datetime.now(UTC),
+                start=_offsets(start, "--from"),
+                ends=_offsets(end, "--to"),
+                test_share=test_share,
+                validation_share=validation_share,
+                seed=seed,
+                on_label=lambda: bar.advance(task),
+            )
+        )
+    for part in manifest.ranges:
+        typer.echo(
+            f"{part.topic}[{part.partition}] {part.start} to {part.end}: {part.labels} labels, "
+            f"{part.unreadable} unreadable"
+        )
+    typer.echo(f"{len(manifest.domains)} domains, {len(manifest.split)} welds; run: ", nl=False)
+    typer.echo(f"weldstream lab run --stream recorded --data {folder}")
+
+
+def _offsets(said: "Sequence[str] | None", option: str) -> dict[int, int]:
+    found = {}
+    for text in said or ():
+        partition, _, offset = text.partition(":")
+        if not (partition.isdecimal() and offset.isdecimal()):
+            raise typer.BadParameter(f"{text!r} is not PARTITION:OFFSET", param_hint=option)
+        found[int(partition)] = int(offset)
+    return found
+
+
 def _experiment(
     streams: "Sequence[str] | None",
     methods: "Sequence[str] | None",
@@ -105,12 +162,23 @@ def _experiment(
     every: int | None,
     data: Path,
 ) -> "Experiment":
-    from learner.lab.presets import default_methods, method_named, stream_named
+    from learner.lab.errors import BadExperimentError
+    from learner.lab.networks import MlpConfig, SegmenterConfig
+    from learner.lab.presets import default_methods, has_masks, method_named, stream_named
     from learner.lab.settings import EvaluationConfig, Experiment, OptimizerConfig, Schedule
 
+    chosen = tuple(stream_named(name, data) for name in streams or ("permuted-digits",))
+    masks = {has_masks(stream) for stream in chosen}
+    if len(masks) > 1:
+        raise BadExperimentError("streams of classes and of masks need different networks: run them one by one")
+    shared: dict[str, Any] = {"network": MlpConfig()}
     optimizer = OptimizerConfig(learning_rate=rate)
+    if masks == {True}:
+        # As the learner has it.
+        shared = {"network": SegmenterConfig(), "augment": True}
+        optimizer = OptimizerConfig(kind="adamw", learning_rate=5e-4, weight_decay=1e-4)
     return Experiment(
-        streams=tuple(stream_named(name, data) for name in streams or ("permuted-digits",)),
+        streams=chosen,
         methods=tuple(
             method_named(kind, samples=memory, draw=batch_size, optimizer=optimizer)
             for kind in methods or default_methods()
@@ -118,6 +186,7 @@ def _experiment(
         seeds=tuple(range(seeds)),
         schedule=Schedule(batch_size=batch_size, epochs=epochs),
         evaluation=EvaluationConfig(every=every),
+        **shared,
     )
 
 

@@ -11,6 +11,7 @@ from learner.lab.streams import (
     CifarConfig,
     DigitsConfig,
     FolderConfig,
+    FramesConfig,
     RecordedConfig,
     SimulatorConfig,
     StreamConfig,
@@ -50,6 +51,11 @@ def stream_named(name: str, data: Path) -> StreamConfig:
     if name not in STREAMS:
         raise BadExperimentError(f"no stream {name!r}; there are {', '.join(STREAMS)}")
     return STREAMS[name](data)
+
+
+def has_masks(stream: StreamConfig) -> bool:
+    """Tell whether a stream's targets are masks."""
+    return isinstance(stream, FramesConfig)
 
 
 def method_named(kind: str, *, samples: int, draw: int, optimizer: OptimizerConfig) -> Method:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiokafka import TopicPartition
 
-from learner.assembly import make_label_reader
+from learner.assembly import make_reader
 from learner.lab.errors import BadExperimentError
 from learner.lab.streams.recorded import MANIFEST, Manifest, Range, Split, framed
 from learner.settings import LearnerSettings
@@ -55,8 +55,7 @@ async def record_labels(
         If the folder has a manifest, a part that was asked for is no longer retained or not there yet, or there is
         no label.
     """
-    if (folder / MANIFEST).exists():
-        raise BadExperimentError(f"{folder} holds a recording already; another goes to another folder")
+    _make(folder)
     partitions = await partitions_of(settings.kafka, settings.kafka.topic(LABELS))
     begins, last = await bounds_of(settings.kafka, partitions)
     wanted_start = {p: (start or {}).get(p.partition, begins[p]) for p in partitions}
@@ -67,9 +66,8 @@ async def record_labels(
                 f"{p.topic}[{p.partition}] holds offsets {begins[p]} to {last[p]}, not "
                 f"{wanted_start[p]} to {wanted_ends[p]}"
             )
-    folder.mkdir(parents=True, exist_ok=True)
     copies = {p: _Copy(folder, p, wanted_start[p], wanted_ends[p]) for p in partitions}
-    reader = make_label_reader(settings)
+    reader = make_reader(settings)
     welds: dict[str, dict[str, None]] = {}
     first: dict[str, datetime] = {}
     try:
@@ -99,10 +97,20 @@ async def record_labels(
         split=split_welds(welds, test_share, validation_share, seed),
         domains=tuple(sorted(first, key=lambda name: first[name])),
     )
+    _write(manifest, folder)
+    return manifest
+
+
+def _make(folder: Path) -> None:
+    if (folder / MANIFEST).exists():
+        raise BadExperimentError(f"{folder} holds a recording already; another goes to another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _write(manifest: Manifest, folder: Path) -> None:
     draft = folder / f"{MANIFEST}.part"
     draft.write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
     draft.replace(folder / MANIFEST)
-    return manifest
 
 
 def split_welds(

@@ -8,6 +8,7 @@ from learner.lab.streams.base import Domain, Samples, Scenario, Stream
 from learner.lab.streams.cifar import CifarConfig
 from learner.lab.streams.digits import DigitsConfig
 from learner.lab.streams.folders import FolderConfig
+from learner.lab.streams.frames import FramesConfig
 from learner.lab.streams.recorded import RecordedConfig
 from learner.lab.streams.simulated import SimulatorConfig
 from learner.lab.streams.tiles import TilesConfig
@@ -23,6 +24,7 @@ __all__ = [
     "DigitsConfig",
     "Domain",
     "FolderConfig",
+    "FramesConfig",
     "RecordedConfig",
     "Samples",
     "Scenario",

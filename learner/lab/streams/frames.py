@@ -80,7 +80,7 @@ class FramesConfig(BaseModel):
         """
         frames = [frame for own in domains.values() for frame in own]
         images, masks = stack(frames, self.size)
-        part = draw_parts([f.group for f in frames], self, seed) if parts is None else parts
+        part = draw_parts([[f.group for f in own] for own in domains.values()], self, seed) if parts is None else parts
         result: list[Domain] = []
         start = 0
         for domain, own in domains.items():
@@ -97,16 +97,20 @@ class FramesConfig(BaseModel):
 Parts: TypeAlias = dict[str, str]
 
 
-def draw_parts(groups: Sequence[str], config: FramesConfig, seed: int) -> Parts:
-    """Assign each group to "train", "validation" or "test": all its frames, in whatever domain, go there."""
-    names = sorted(set(groups))
-    order = np.random.default_rng(seed).permutation(len(names))
-    test = round(config.test_share * len(names))
-    validation = test + round(config.validation_share * len(names))
-    return {
-        names[i]: "test" if rank < test else "validation" if rank < validation else "train"
-        for rank, i in enumerate(order)
-    }
+def draw_parts(domains: Sequence[Sequence[str]], config: FramesConfig, seed: int) -> Parts:
+    """Assign each group to "train", "validation" or "test": all its frames, in whatever domain, go there.
+
+    The shares hold among the groups of each domain that no domain before it had.
+    """
+    rng = np.random.default_rng(seed)
+    parts: Parts = {}
+    for groups in domains:
+        names = sorted(set(groups) - parts.keys())
+        test = round(config.test_share * len(names))
+        validation = test + round(config.validation_share * len(names))
+        for rank, i in enumerate(rng.permutation(len(names))):
+            parts[names[i]] = "test" if rank < test else "validation" if rank < validation else "train"
+    return parts
 
 
 def stack(frames: Sequence[Frame], size: int) -> tuple[torch.Tensor, torch.Tensor]:
