@@ -165,5 +165,6 @@ def scores(result: Result) -> dict[str, float]:
     calls = [d.false_calls_per_frame for d in result.domains if d.false_calls_per_frame is not None]
     if hits:
         found["hit rate"] = float(np.mean(hits))
+    if calls:
         found["false calls per frame"] = float(np.mean(calls))
     return {name: value for name, value in found.items() if not np.isnan(value)}
