@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from learner.lab.contestants import make_loss, make_optimizer
 from learner.lab.errors import BadExperimentError
-from learner.lab.networks import learned_parameters
+from learner.lab.networks import Mlp, learned_parameters
 from learner.lab.settings import AvalancheConfig, Job
 from learner.lab.streams import Stream
 from schemas.errors import PrerequisiteError
@@ -92,13 +92,14 @@ class AvalancheContestant:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             supervised = _import()
-            if isinstance(self._model, nn.Sequential):
-                self._model = with_features(self._model)
             from avalanche.evaluation.metrics import loss_metrics
+            from avalanche.models.base_model import BaseModel
             from avalanche.training.plugins import EvaluationPlugin
         made = getattr(supervised, config.strategy, None)
         if made is None:
             raise BadExperimentError(f"avalanche.training.supervised has no strategy {config.strategy!r}")
+        if isinstance(self._model, Mlp):
+            BaseModel.register(Mlp)  # its LFL asks for the features that our network has, by its class
         loss = make_loss(self._job, self._stream)
         return made(
             model=self._model,
@@ -131,30 +132,6 @@ class AvalancheContestant:
         experience.task_label, experience.task_labels = 0, [0]
         experience.classes_in_this_experience = sorted(set(labels))
         return experience
-
-
-def with_features(layers: nn.Sequential) -> nn.Module:
-    """Return the same layers as a network that says what its last one is given, as Avalanche's LFL asks for."""
-    from avalanche.models.base_model import BaseModel
-
-    class WithFeatures(nn.Module, BaseModel):  # type: ignore[misc]
-        """Layers before the last, and the last."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.body, self.classifier = layers[:-1], layers[-1]
-
-        def get_features(self, images: Tensor) -> Tensor:
-            """Return what the classifier is given."""
-            features: Tensor = self.body(images)
-            return features
-
-        def forward(self, images: Tensor) -> Tensor:
-            """Return the logits."""
-            logits: Tensor = self.classifier(self.body(images))
-            return logits
-
-    return WithFeatures().eval()
 
 
 class _Mean:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,13 +43,11 @@ Data = Annotated[Path, typer.Option(help="Folder of a data set that is not built
 @app.callback()
 def lab() -> None:
     """Check that what the laboratory needs is installed."""
-    try:
-        import joblib  # type: ignore[import-untyped]  # noqa: F401
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
+    missing = [name for name in ("joblib", "optuna", "sklearn", "tensorboardX", "torch") if find_spec(name) is None]
+    if missing:
         raise PrerequisiteError(
-            f"the laboratory needs {error.name}, which is not installed: pip install 'weldstream[learner]'"
-        ) from None
+            f"the laboratory needs {', '.join(missing)}, not installed here: pip install 'weldstream[learner]'"
+        )
 
 
 @app.command("run")

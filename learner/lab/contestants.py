@@ -13,7 +13,7 @@ from learner.lab.networks import learned_parameters
 from learner.lab.settings import AvalancheConfig, Job, JointConfig, OptimizerConfig
 from learner.lab.streams import Samples, Stream
 from learner.losses import ClassLoss, SegmentationLoss
-from learner.strategies import Batch, LossFunction, Strategy, make_strategy
+from learner.strategies import Batch, LossFunction, make_strategy
 from learner.strategies.fine_tuning import FineTuningConfig
 
 CONSOLIDATED = 1000
@@ -45,8 +45,11 @@ class OwnContestant:
         self._optimizer = make_optimizer(method.optimizer, self._parameters)
         self._reset = method.optimizer.reset
         assert not isinstance(method.strategy, AvalancheConfig)
-        self._strategy: Strategy = make_strategy(
-            FineTuningConfig() if isinstance(method.strategy, JointConfig) else method.strategy,
+        strategy = FineTuningConfig() if isinstance(method.strategy, JointConfig) else method.strategy
+        if "seed" in type(strategy).model_fields:
+            strategy = strategy.model_copy(update={"seed": job.seed})
+        self._strategy = make_strategy(
+            strategy,
             model,
             self._parameters,
             self._optimizer,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from learner.lab.calls import Calls
 from learner.lab.streams import Domain, Samples, Stream
+from learner.losses import ClassLoss
 from stream.scoring import Confusion
 
 _BATCH = {False: 2000, True: 16}
@@ -93,7 +94,7 @@ def _answer(judged: int) -> Confusion:
 _ANSWERS = {False: _answer(0), True: _answer(_RIGHT)}
 
 
-class HeadLoss:
+class HeadLoss(ClassLoss):
     """Cross entropy among the classes of the target's own domain: several heads on one output layer.
 
     Parameters

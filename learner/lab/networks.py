@@ -1,7 +1,9 @@
 """The networks that the laboratory trains: a plain one for classes, the product's for masks."""
 
+import math
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -72,7 +74,7 @@ def build_network(config: MlpConfig | SegmenterConfig, stream: Stream, seed: int
     if isinstance(config, MlpConfig):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return _mlp(config, stream).eval()
+            return Mlp(math.prod(stream.shape), len(stream.classes), config.hidden).eval()
     model = build_model(config.model, len(stream.classes), seed)
     if config.statistics == "first_domain":
         images = stream.domains[0].train.first(_STATISTICS_SAMPLES).take().images
@@ -111,16 +113,56 @@ def learned_parameters(model: nn.Module, stream: Stream) -> tuple[nn.Parameter, 
     return tuple(used_parameters(model, stream.shape[-1]).values())
 
 
-def _mlp(config: MlpConfig, stream: Stream) -> nn.Sequential:
-    size = 1
-    for length in stream.shape:
-        size *= length
-    layers: list[nn.Module] = [nn.Flatten()]
-    for inputs, outputs in pairwise((size, *config.hidden)):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    layers.append(nn.Linear(config.hidden[-1], len(stream.classes)))
-    for layer in layers:
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
-    return nn.Sequential(*layers)
+class Classified(NamedTuple):
+    """Logits (N, K), and the last hidden layer (N, U)."""
+
+    logits: Tensor
+    hidden: Tensor
+
+
+class Mlp(nn.Module):
+    """Fully connected layers with ReLU.
+
+    Beside the logits it says what generative replay asks of a network (what
+    is replayed, and what is made of it), and what its last layer is given.
+
+    Parameters
+    ----------
+    values, classes : int
+        Of an image, and of the stream.
+    hidden : sequence of int
+        Units of each hidden layer.
+    """
+
+    def __init__(self, values: int, classes: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise((values, *hidden)):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(hidden[-1], classes)
+        for layer in (*layers, self.head):
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, K) of images (N, ...)."""
+        return self.classify(self.features(images)).logits
+
+    def features(self, images: Tensor) -> tuple[Tensor]:
+        """Return what is replayed: the pixels."""
+        return (images.flatten(1),)
+
+    def classify(self, features: tuple[Tensor, ...]) -> Classified:
+        """Return what the layers make of it."""
+        hidden: Tensor = self.body(features[0])
+        return Classified(self.head(hidden), hidden)
+
+    def front(self) -> Iterable[nn.Parameter]:
+        """Return the parameters that lie before what is replayed: none."""
+        return ()
+
+    def get_features(self, images: Tensor) -> Tensor:
+        """Return what the last layer is given, under Avalanche's name."""
+        return self.classify(self.features(images)).hidden
