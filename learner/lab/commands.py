@@ -16,6 +16,7 @@ from schemas.errors import PrerequisiteError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from learner.lab.jobs import Workers as WorkerPlace
     from learner.lab.results import Result
     from learner.lab.settings import Experiment
 
@@ -68,8 +69,12 @@ def run_command(  # noqa: PLR0917 - the command line passes options by name
     workers: Workers = None,
     backend: Backend = "loky",
     board: Annotated[bool, typer.Option("--board", help="Log scores for TensorBoard.")] = False,
+    trials: Annotated[
+        int, typer.Option(min=0, help="Hyper-parameters tried for each method, on another seed's validation samples.")
+    ] = 0,
 ) -> None:
     """Run strategies on streams and write a report."""
+    from learner.lab.search import Budget, searched
     from learner.lab.settings import Experiment
 
     if experiment is not None:
@@ -79,8 +84,16 @@ def run_command(  # noqa: PLR0917 - the command line passes options by name
             stream, method, seeds=seeds, epochs=epochs, batch_size=batch_size, memory=memory, rate=learning_rate,
             every=every, data=data,
         )  # fmt: skip
-    results = _run(wanted, out, workers, backend, board=board)
-    _report(results, wanted, out)
+    place = _place(workers, backend)
+    if not trials:
+        _report(_run(wanted, out, place, board=board), wanted.title, out)
+        return
+    results: list[Result] = []
+    budget = Budget(trials=trials)
+    for stream_config in wanted.streams:
+        one = wanted.model_copy(update={"streams": (stream_config,)})
+        results += _run(searched(one, budget, out / "searches", place), out, place, board=board)
+    _report(results, wanted.title, out, notes=(str(budget),))
 
 
 @app.command("show")
@@ -189,11 +202,16 @@ def _experiment(
     )
 
 
-def _run(wanted: "Experiment", out: Path, workers: int | None, backend: str, *, board: bool = False) -> "list[Result]":
-    from learner.lab.jobs import Workers, run_jobs
+def _place(workers: int | None, backend: str) -> "WorkerPlace":
+    from learner.lab.jobs import Workers
+
+    return Workers(backend=backend) if workers is None else Workers(count=workers, backend=backend)
+
+
+def _run(wanted: "Experiment", out: Path, place: "WorkerPlace", *, board: bool = False) -> "list[Result]":
+    from learner.lab.jobs import run_jobs
 
     jobs = wanted.jobs()
-    place = Workers(backend=backend) if workers is None else Workers(count=workers, backend=backend)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
@@ -206,11 +224,11 @@ def _run(wanted: "Experiment", out: Path, workers: int | None, backend: str, *, 
         return run_jobs(jobs, out / "results", place, board=out / "board" if board else None, on_done=done)
 
 
-def _report(results: "list[Result]", wanted: "Experiment", out: Path, notes: "Sequence[str]" = ()) -> None:
+def _report(results: "list[Result]", title: str, out: Path, notes: "Sequence[str]" = ()) -> None:
     from learner.lab.report import score, write_report
     from learner.lab.summary import summarise
 
-    html, data = write_report(results, out, title=wanted.title, notes=notes)
+    html, data = write_report(results, out, title=title, notes=notes)
     console = Console()
     shown = ("average", "learning", "forgetting", "WC-ACC", "served regret", "ms per step")
     for stream in summarise(results)["streams"]:

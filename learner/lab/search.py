@@ -1,14 +1,17 @@
 """Hyper-parameters, searched the same way for everybody: on validation samples of another seed's first domains."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from learner.lab.jobs import Workers
 from learner.lab.results import scores
 from learner.lab.runner import run
-from learner.lab.settings import Job, LabStrategy, Method
+from learner.lab.settings import Experiment, Job, LabStrategy, Method
 
 OTHER_SEED = 10_000
 """Added to the seed of the runs that are reported: the search never sees their stream."""
@@ -124,6 +127,45 @@ def search(job: Job, budget: Budget, on_trial: Callable[[float], object] = lambd
 
     study.optimize(objective, n_trials=budget.trials)
     return Found(changed(job.method, study.best_params), float(study.best_value), len(study.trials))
+
+
+def searched(experiment: Experiment, budget: Budget, folder: Path, workers: Workers) -> Experiment:
+    """Return an experiment of one stream whose methods have been searched; what was searched before is read.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Of one stream.
+    budget : Budget
+        What may be tried for each method.
+    folder : Path
+        Of what was found, by a digest of settings, data and budget.
+    workers : Workers
+        Methods are searched in parallel, the trials of one in turn.
+    """
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
+
+    (stream,) = experiment.streams
+    inputs = stream.inputs()
+    jobs = experiment.model_copy(update={"seeds": (0,)}).jobs()
+    pool = Parallel(n_jobs=workers.count, backend=workers.backend, batch_size=1)
+    found: list[Method] = pool(delayed(_known)(job, inputs, budget, folder, workers.threads) for job in jobs)
+    return experiment.model_copy(update={"methods": tuple(found)})
+
+
+def _known(job: Job, inputs: str, budget: Budget, folder: Path, threads: int) -> Method:
+    import torch
+
+    path = folder / f"{hashlib.sha256(f'{job.digest(inputs)} {budget}'.encode()).hexdigest()}.json"
+    if path.exists():
+        return Method.model_validate_json(path.read_text("utf-8"))
+    torch.set_num_threads(threads)
+    method = search(job, budget).method
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".part")
+    draft.write_text(method.model_dump_json(indent=1) + "\n", "utf-8")
+    draft.replace(path)
+    return method
 
 
 def space(method: Method) -> dict[str, tuple[float, float]]:
