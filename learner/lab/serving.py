@@ -1,7 +1,7 @@
 """What would have been served: candidates at every k-th step, through the learner's gate."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -42,14 +42,14 @@ class Server:
         self._config = config
         self._stream = stream
         self._tests = [domain.test.first(samples) for domain in stream.domains]
+        self._gated = [domain.validation.first(config.gate_samples) for domain in stream.domains]
         self._live = model
         self._candidate = copy.deepcopy(model).requires_grad_(requires_grad=False)
         self._serving: nn.Module | None = None
         self._serving_counts: dict[int, Sequence[Confusion]] = {}
-        classes = tuple(DefectClass(code=i, name=name) for i, name in enumerate(stream.classes[1:] or ("right",), 1))
-        self._gate = None if config.gate is None else ReleaseGate(config.gate, ClassTable(classes=classes))
-        if not stream.masks and self._gate is not None and config.gate is not None:
-            self._gate = ReleaseGate(config.gate, ClassTable(classes=(DefectClass(code=1, name="right"),)))
+        names = stream.classes[1:] if stream.masks else ("right",)
+        table = ClassTable(classes=tuple(DefectClass(code=i, name=name) for i, name in enumerate(names, 1)))
+        self._gate = None if config.gate is None else ReleaseGate(config.gate, table)
         self.served: list[Look] = []
         self.refused = 0
         self._steps = 0
@@ -65,10 +65,11 @@ class Server:
         self._average(self._config.averaging)
         if self._steps % self._config.every:
             return
-        counts = self._judge(self._candidate, domain)
+        counts = self._judge(self._candidate, range(domain + 1))
         if self._gate is not None and self._serving is not None:
-            if domain not in self._serving_counts:
-                self._serving_counts |= self._judge(self._serving, domain, only=domain)
+            # Domains that have begun since this version was released.
+            new = [i for i in range(domain + 1) if i not in self._serving_counts]
+            self._serving_counts |= self._judge(self._serving, new)
             serving = {i: self._serving_counts[i] for i in range(domain + 1)}
             if not self._gate.judge(self._sets(serving, domain), self._sets(counts, domain)).passed:
                 self.refused += 1
@@ -83,20 +84,11 @@ class Server:
         ]
         self.served.append(Look(self._steps, domain, scores))
 
-    def _judge(self, model: nn.Module, domain: int, only: int | None = None) -> dict[int, Sequence[Confusion]]:
+    def _judge(self, model: nn.Module, domains: Iterable[int]) -> dict[int, Sequence[Confusion]]:
+        """Return what the gate compares; nothing without a gate."""
         if self._gate is None:
             return {}
-        return {
-            i: judge(
-                model, self._stream, self._stream.domains[i], self._stream.domains[i].validation.first(self._most)
-            ).counts
-            for i in range(domain + 1)
-            if only is None or i == only
-        }
-
-    @property
-    def _most(self) -> int:
-        return self._config.gate_samples
+        return {i: judge(model, self._stream, self._stream.domains[i], self._gated[i]).counts for i in domains}
 
     def _sets(self, counts: Mapping[int, Sequence[Confusion]], domain: int) -> SetScores:
         named = {i: self._stream.domains[i].name for i in counts}

@@ -1,8 +1,9 @@
 """Real surfaces with masks: magnetic tiles under six exposures, and a harder stream with hot-rolled steel."""
 
 import csv
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -64,13 +65,15 @@ class TilesConfig(FramesConfig):
     def _tiles(self, exposures: set[int]) -> list[Frame]:
         """Return tiles; those of three images without exposure and masks that say nothing stay as they are."""
         root = self.data / "magnetic_tile"
+        rows = [row for row in _rows(root / "groups.csv") if int(row["exposure"]) in exposures]
+        kept = self._bounded(Counter(row["tile_group"] for row in rows))
         frames = []
-        for row in _rows(root / "groups.csv"):
-            if int(row["exposure"]) in exposures:
+        for row in rows:
+            if row["tile_group"] in kept:
                 path = root / row["path"]
                 mask = (read_mask(path.with_suffix(".png")) >= _THRESHOLD).astype(np.uint8)
                 frames.append(Frame(read_grey(path), mask, f"tile-{row['tile_group']}"))
-        return self._bounded(frames)
+        return frames
 
     def _steel(self, seed: int) -> dict[str, list[Frame]]:
         """Return steel by the defect that a family shows most; a family is in one domain only."""
@@ -95,15 +98,15 @@ class TilesConfig(FramesConfig):
             ]
         return domains
 
-    def _bounded(self, frames: list[Frame]) -> list[Frame]:
-        """Return whole groups until there are enough frames."""
+    def _bounded(self, sizes: Mapping[str, int]) -> set[str]:
+        """Return groups, whole ones, until there are enough frames: in an order that no class has a part in."""
         kept: set[str] = set()
         count = 0
-        for group, size in Counter(frame.group for frame in frames).items():
+        for group in sorted(sizes, key=lambda group: hashlib.sha256(group.encode()).digest()):
             if count < self.most:
                 kept.add(group)
-                count += size
-        return [frame for frame in frames if frame.group in kept]
+                count += sizes[group]
+        return kept
 
 
 def _mask_of(path: Path) -> Path:

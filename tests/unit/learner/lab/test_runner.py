@@ -138,6 +138,12 @@ def test_releases_pass_the_gate_and_are_counted() -> None:
     assert scores(gated)["served regret"] < scores(free)["served regret"]
 
 
+def test_a_domain_may_end_before_a_candidate_is_made() -> None:
+    result = run(job(schedule=Schedule(iterations=3), releases=ReleaseConfig(every=7)))
+    assert result.served is not None
+    assert [version.step for version in result.served.versions][:1] == [7]
+
+
 def test_the_gate_must_not_judge_by_what_is_reported() -> None:
     with pytest.raises(ValueError, match="validation_share"):
         run(job(stream=DigitsConfig(domains=2), releases=ReleaseConfig()))
