@@ -86,7 +86,9 @@ class LabMemory:
     def _make_room(self, batch: Batch, logits: Tensor | None) -> None:
         room = self._config.samples
         self._images = batch.images.new_zeros(room, *batch.images.shape[1:])
-        self._targets = batch.targets.new_zeros(room, *batch.targets.shape[1:])
+        # Masks have at most 255 values; as int64 they would be most of the memory.
+        small = torch.uint8 if batch.targets.ndim > 1 else torch.int64
+        self._targets = torch.zeros(room, *batch.targets.shape[1:], dtype=small)
         if self._config.logits:
             if logits is None:
                 msg = "this memory keeps logits; none were given"
@@ -164,5 +166,5 @@ class LabMemory:
 
     def _take(self, slots: list[int]) -> Batch:
         at = torch.tensor(slots)
-        batch = Batch(self._images[at], self._targets[at])
+        batch = Batch(self._images[at], self._targets[at].long())
         return replace(batch, logits=self._logits[at]) if self._config.logits else batch
