@@ -48,6 +48,7 @@ class Course:
     samples: int = 0
     looks: list[Look] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    domain_seconds: list[float] = field(default_factory=list)
     server: Server | None = None
 
     def __post_init__(self) -> None:
@@ -67,9 +68,11 @@ class Course:
             self.judge_all(0)
         for index, domain in enumerate(self.stream.domains):
             contestant.begin_domain(index)
+            before = len(self.seconds)
             for batch in batches_of(domain.train, self.job.schedule, self.order):
                 self._learn(contestant, batch, index)
             contestant.end_domain(domain.train)
+            self.domain_seconds.append(float(np.median(self.seconds[before:])))
             self._end(index)
 
     def learn_whole(self, contestant: AvalancheContestant) -> None:
@@ -80,7 +83,8 @@ class Course:
             steps, seconds = contestant.learn_domain(index, self.order)
             self.steps += steps
             self.samples += self.job.schedule.epochs * len(domain.train)
-            self.seconds += [seconds / max(1, steps)]
+            self.seconds.append(seconds / max(1, steps))
+            self.domain_seconds.append(self.seconds[-1])
             self.resident = max(self.resident, psutil.Process().memory_info().rss)
             self.on_step(self.steps, self.total)
             self._end(index)

@@ -103,6 +103,8 @@ class Result(_Part):
         Steps made, samples taken of the stream.
     seconds_per_step, seconds : float
         Median of a step with its draws and fills, judging left out; the whole job.
+    domain_seconds : tuple of float
+        Median of a step within each domain: later ones have more to replay.
     kept_bytes, resident_bytes : int
         What outlives a step; growth of the process's resident memory at its highest.
     diverged : str or None
@@ -124,6 +126,7 @@ class Result(_Part):
     samples: int
     seconds_per_step: float
     seconds: float
+    domain_seconds: tuple[float, ...] = ()
     kept_bytes: int
     resident_bytes: int
     diverged: str | None = None

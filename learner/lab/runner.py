@@ -81,6 +81,7 @@ def run(
         steps=course.steps,
         samples=course.samples,
         seconds_per_step=float(np.median(course.seconds)) if course.seconds else 0.0,
+        domain_seconds=tuple(course.domain_seconds),
         seconds=time.perf_counter() - began,
         kept_bytes=contestant.kept_bytes(),
         resident_bytes=max(0, course.resident - course.resident_at_start),
