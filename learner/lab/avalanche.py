@@ -95,6 +95,8 @@ class AvalancheContestant:
             from avalanche.evaluation.metrics import loss_metrics
             from avalanche.models.base_model import BaseModel
             from avalanche.training.plugins import EvaluationPlugin
+
+            evaluator = EvaluationPlugin(loss_metrics(epoch=True), loggers=[])
         made = getattr(supervised, config.strategy, None)
         if made is None:
             raise BadExperimentError(f"avalanche.training.supervised has no strategy {config.strategy!r}")
@@ -108,7 +110,7 @@ class AvalancheContestant:
             train_mb_size=self._job.schedule.batch_size,
             train_epochs=self._job.schedule.epochs,
             plugins=[_plugin(self._clock)],
-            evaluator=EvaluationPlugin(loss_metrics(epoch=True), loggers=[]),
+            evaluator=evaluator,
             **config.options,
         )
 

@@ -49,7 +49,7 @@ class SegmenterConfig(BaseModel):
 
     kind: Literal["segmenter"] = "segmenter"
     model: ModelConfig = ModelConfig()
-    statistics: Literal["encoder", "first_domain"] = "first_domain"
+    statistics: Literal["encoder", "first_domain"] = "encoder"
 
     @property
     def name(self) -> str:

@@ -13,7 +13,9 @@ from learner.model import ModelConfig
 from learner.strategies import Batch
 
 STREAM = SimulatorConfig(domains=2, welds=5, frames=2, size=64, validation_share=0.2)
-NETWORK = SegmenterConfig(model=ModelConfig(encoder_depth=3, decoder_channels=(16, 8, 8), pretrained=False))
+NETWORK = SegmenterConfig(
+    model=ModelConfig(encoder_depth=3, decoder_channels=(16, 8, 8), pretrained=False), statistics="first_domain"
+)
 
 
 @pytest.mark.parametrize("kind", ["replay", "der"])
