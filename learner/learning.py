@@ -136,9 +136,11 @@ class Learning:
 
     async def pretrain(self, samples: Sequence[Sample], train: Callable[[Trainer, Sequence[Sample]], T]) -> T:
         """Train a first model; batch statistics are learned here only."""
+        trained = await self._run(lambda: train(self.trainer, samples))
+        # Only now: what ends a domain consolidates, or freezes, weights that know it.
         for domain in dict.fromkeys(s.domain for s in samples):
             await self.enter(domain)
-        return await self._run(lambda: train(self.trainer, samples))
+        return trained
 
     async def some(self, count: int) -> list[Sample]:
         """Return some samples of the current domain."""

@@ -14,6 +14,7 @@ from learner.losses import LossConfig, SegmentationLoss
 from learner.model import Segmenter, used_parameters
 from learner.state import State
 from learner.strategies import DivergedError, StepReport, StrategyConfig, make_strategy
+from learner.strategies.generative import GenerativeStrategy
 
 FIRST_MOMENT_DECAY = 0.9
 
@@ -218,7 +219,19 @@ class Trainer:
         finally:
             self._model.eval()
         self._average(0.0)
+        if isinstance(self._strategy, GenerativeStrategy):
+            self._teach(self._strategy, samples, len(losses) // 2, batch_size)
         return losses
+
+    def _teach(self, strategy: GenerativeStrategy, samples: Sequence[Labelled], steps: int, batch_size: int) -> None:
+        """Teach a generator what the first model was trained on: no step will show it again."""
+        by_domain: dict[str, list[Labelled]] = {}
+        for sample in samples:
+            by_domain.setdefault(sample.domain, []).append(sample)
+        for step in range(steps):
+            domain = list(by_domain)[step % len(by_domain)]
+            shown = _by_class(by_domain[domain])
+            strategy.watch(self._cropper.batch(self._draw(by_domain[domain], shown, batch_size)), domain)
 
     def _draw(self, samples: Sequence[Labelled], showing: Sequence[Sequence[int]], count: int) -> list[Labelled]:
         """Draw frames; the configured share shows a defect, all classes as often as each other."""

@@ -42,6 +42,11 @@ class ComposedConfig(BaseModel):
     penalties: tuple[PenaltyConfig, ...] = ()
     projection: ProjectionConfig | None = None
 
+    @property
+    def stores_logits(self) -> bool:
+        """Whether samples are to be stored with what the network answers."""
+        return isinstance(self.memory, DerConfig) and self.memory.stores_logits
+
     @model_validator(mode="after")
     def _parts_go_together(self) -> Self:
         counts = Counter(penalty.kind for penalty in self.penalties)

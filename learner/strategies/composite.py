@@ -71,6 +71,7 @@ class Strategy:
         clip_norm: float | None = None,
     ) -> None:
         self._model = model
+        self._modules = tuple(model.modules())
         self._parameters = tuple(parameters)
         self._optimizer = optimizer
         self._rehearsal = rehearsal
@@ -131,7 +132,8 @@ class Strategy:
             msg = "a step needs at least one new sample"
             raise ValueError(msg)
         # Evaluation mode here, and not only by the caller: a pass over the memory must not move batch statistics.
-        self._model.eval()
+        if any(module.training for module in self._modules):
+            self._model.eval()
         past = {name: samples for name, samples in memory.items() if len(samples)}
         names = tuple(past)
         if self._projection is not None:
@@ -187,8 +189,8 @@ class Strategy:
         self, gradient: Tensor, passed: Passed, past: tuple[str, ...], names: tuple[str, ...]
     ) -> tuple[Tensor, tuple[str, ...]]:
         """Project a gradient, and say which past domains it violated."""
-        if self._projection is None or not names:
-            return gradient, ()
+        if self._projection is None or not names or not bool(torch.isfinite(gradient.sum())):
+            return gradient, ()  # what is not finite is refused by the step: no part shall keep anything of it
         if not self._projection.together:
             projected = self._projection(gradient, passed.rows[1 : 1 + len(past)], past, names)
             return projected.gradient, projected.violated
@@ -224,12 +226,13 @@ class Strategy:
         return {**self._distillations, **self._anchors}
 
     def state(self) -> State:
-        """Return what must survive a restart, the parts' state included."""
+        """Return what must survive a restart, the parts' state included: copies that no step changes."""
         states = {name: part.state() for name, part in self._parts().items()}
         if self._projection is not None:
             states[_PROJECTION] = self._projection.state()
         joined = State.join(states)
-        return State(joined.tensors, {"domain": self._domain, "ended": self._ended, "parts": joined.values})
+        tensors = {name: tensor.detach().cpu().clone() for name, tensor in joined.tensors.items()}
+        return State(tensors, {"domain": self._domain, "ended": self._ended, "parts": joined.values})
 
     def restore(self, state: State) -> None:
         """Take over what :meth:`state` returned.
@@ -239,7 +242,8 @@ class Strategy:
         """
         self._domain = state.values["domain"]
         self._ended = int(state.values.get("ended", 0))
-        parts = State(state.tensors, state.values["parts"])
+        device = self._parameters[0].device
+        parts = State({name: t.to(device) for name, t in state.tensors.items()}, state.values["parts"])
         for name, part in self._parts().items():
             if name in parts.values:
                 part.restore(parts.part(name))

@@ -1,5 +1,6 @@
 """Dark experience replay: the network shall also answer what it answered when a sample was stored."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
@@ -22,7 +23,8 @@ class DerConfig(BaseModel):
     against the labels. DER++ takes the last two on independent draws: the
     first half of each past domain's samples and the second; of an odd number
     the middle one serves for both. To draw twice, as its authors do, put one
-    draw after the other.
+    draw after the other. Past domains whose samples were stored without
+    logits, under another strategy, are rehearsed by their labels alone.
 
     Attributes
     ----------
@@ -37,6 +39,11 @@ class DerConfig(BaseModel):
     kind: Literal["der"] = "der"
     alpha: Annotated[float, Field(ge=0)] = 0.5
     beta: Annotated[float, Field(ge=0)] = 0.5
+
+    @property
+    def stores_logits(self) -> bool:
+        """Whether samples are to be stored with what the network answers."""
+        return self.alpha > 0
 
     @model_validator(mode="after")
     def _rehearses(self) -> Self:
@@ -69,17 +76,33 @@ class DerRehearsal:
         Raises
         ------
         ValueError
-            If the samples come without logits, or with ones of another shape.
+            If stored logits are not of the network's shape.
         """
         config = self._config
-        if not config.alpha:
+        stored = _stored(past)
+        if stored is None or not config.alpha:
             return config.beta * losses
-        remembered = distances(logits, Batch.join(past).logits)
+        remembered = distances(logits, stored)
         if not config.beta:
             return config.alpha * remembered
-        dark = torch.from_numpy(np.concatenate([_first_half(len(group)) for group in past])).to(losses)
-        labelled = torch.from_numpy(np.concatenate([_first_half(len(group))[::-1] for group in past])).to(losses)
-        return config.alpha * dark * remembered + config.beta * labelled * losses
+        halves = [_first_half(len(group)) for group in past]
+        labels_only = [group.logits is None for group in past]
+        dark = np.concatenate([0 * half if bare else half for half, bare in zip(halves, labels_only, strict=True)])
+        labelled = np.concatenate(
+            [np.ones_like(half) if bare else half[::-1] for half, bare in zip(halves, labels_only, strict=True)]
+        )
+        terms = config.alpha * torch.from_numpy(dark).to(losses) * remembered
+        return terms + config.beta * torch.from_numpy(labelled).to(losses) * losses
+
+
+def _stored(past: Sequence[Batch]) -> Tensor | None:
+    """Return the logits of all groups, NaN for those that have none; None if no group has any."""
+    known = next((group.logits for group in past if group.logits is not None), None)
+    if known is None:
+        return None
+    return torch.cat(
+        [known.new_full((len(g), *known.shape[1:]), math.nan) if g.logits is None else g.logits for g in past]
+    )
 
 
 def _first_half(count: int) -> NDArray[np.float32]:
@@ -88,7 +111,7 @@ def _first_half(count: int) -> NDArray[np.float32]:
     return np.repeat(np.array([count / half, 0.0], np.float32), [half, count - half])
 
 
-def distances(logits: Tensor, stored: Tensor | None) -> Tensor:
+def distances(logits: Tensor, stored: Tensor) -> Tensor:
     """Return the mean squared difference of each sample from its stored logits, (N,).
 
     Where the stored logits are coarser, the network's are averaged over the
@@ -98,11 +121,8 @@ def distances(logits: Tensor, stored: Tensor | None) -> Tensor:
     Raises
     ------
     ValueError
-        If there are none, or their shape does not fit.
+        If their shape does not fit.
     """
-    if stored is None:
-        msg = "dark experience replay needs the logits that are stored with the samples, and they have none"
-        raise ValueError(msg)
     if logits.shape != stored.shape:
         logits = _pool(logits, stored.shape)
     missing = stored.isnan()

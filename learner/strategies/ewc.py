@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
@@ -30,7 +29,7 @@ class EwcConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["ewc"] = "ewc"
-    weight: Annotated[float, Field(gt=0)] = 10.0
+    weight: Annotated[float, Field(gt=0)] = 1.0
     fisher: FisherKind = "exact"
 
 
@@ -49,7 +48,7 @@ class OnlineEwcConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["online_ewc"] = "online_ewc"
-    weight: Annotated[float, Field(gt=0)] = 10.0
+    weight: Annotated[float, Field(gt=0)] = 1.0
     decay: Annotated[float, Field(ge=0, le=1)] = 1.0
     fisher: FisherKind = "exact"
 

@@ -14,6 +14,8 @@ FisherKind: TypeAlias = Literal["exact", "empirical"]
 
 _BYTES = 64 * 1024 * 1024
 """Of gradients held at a time: samples pass in chunks of at least one."""
+_PIXELS = 4 * 128 * 128
+"""Of images with masks in a chunk: what their layers answer is held too."""
 
 
 class DiagonalFisher:
@@ -28,7 +30,9 @@ class DiagonalFisher:
 
     The likelihood of a mask is that of its pixels, and the loss that is
     trained is their mean: the Fisher information is that of one pixel, so
-    that it measures the curvature of that loss as it does for classes.
+    that it measures the curvature of that loss as it does for classes. The
+    empirical one is that only where the network fits its labels: errors that
+    neighbouring pixels share count as often as there are pixels.
 
     Parameters
     ----------
@@ -58,9 +62,9 @@ class DiagonalFisher:
         values = {name: parameter.detach() for name, parameter in self._named.items()}
         total = {name: torch.zeros_like(value) for name, value in values.items()}
         size = sum(value.numel() for value in values.values())
-        chunk = max(1, _BYTES // (4 * size))
         squares = vmap(grad(self._log_likelihood), in_dims=(None, 0, 0))
         for batch in batches:
+            chunk = max(1, min(_BYTES // (4 * size), _PIXELS // batch.targets[0].numel()))
             generator = torch.Generator(batch.images.device).manual_seed(seed)
             for start in range(0, len(batch), chunk):
                 part = slice(start, start + chunk)

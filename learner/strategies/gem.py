@@ -88,7 +88,8 @@ def solve_dual(gram: Array, products: Array, margin: float, ridge: float) -> Arr
     """
     quadratic = gram + ridge * np.eye(len(gram))
     if len(gram) == 1:
-        return np.maximum(-products / quadratic[0], margin)
+        single: Array = np.maximum(-products / quadratic[0], margin)
+        return single
     lower = scipy.linalg.cholesky(quadratic, lower=True)
     linear = products + quadratic @ np.full(len(gram), margin)
     target = -scipy.linalg.solve_triangular(lower, linear, lower=True)
@@ -151,9 +152,7 @@ class GemProjection:
         if self._config.constraints is not None and self._config.constraints < len(worst):
             chosen = np.sort(np.argsort(worst, kind="stable")[: self._config.constraints])
             rows, worst = rows[torch.from_numpy(chosen).to(rows.device)], worst[chosen]
-        multipliers = solve_dual(
-            (rows @ rows.T).double().cpu().numpy(), worst, self._config.margin, self._config.ridge
-        )
+        multipliers = solve_dual((rows @ rows.T).double().cpu().numpy(), worst, self._config.margin, self._config.ridge)
         correction = torch.from_numpy(multipliers).to(rows)
         return Projected(torch.addmv(gradient, rows.T, correction), violated)
 

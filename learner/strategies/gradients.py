@@ -42,12 +42,14 @@ class GradientRows:
 
     def reset(self, groups: int) -> Tensor:
         """Make room for the gradients of a number of groups, all zero; return them, (groups, P), a view."""
+        return self.room(groups).zero_()
+
+    def room(self, groups: int) -> Tensor:
+        """As :meth:`reset`, with whatever the rows held before."""
         if len(self._rows) < groups:
             self._rows = torch.zeros(groups, sum(self._sizes), device=self._parameters[0].device)
             self._views = [self._split(row) for row in self._rows]
-        rows = self._rows[:groups]
-        rows.zero_()
-        return rows
+        return self._rows[:groups]
 
     def views(self, group: int) -> list[Tensor]:
         """Return the row of a group as one tensor for each parameter, of its shape."""
@@ -59,11 +61,9 @@ class GradientRows:
 
     def install(self, gradient: Tensor) -> None:
         """Make a flat gradient (P,) that of the parameters."""
-        for group, row in enumerate(self._rows[:1]):
-            if gradient.data_ptr() == row.data_ptr():  # it is there already
-                self._point_at(self._views[group])
-                return
-        self._point_at(self._split(gradient))
+        # What was not changed is in the first row, and its views are there.
+        there = len(self._rows) and gradient.data_ptr() == self._rows.data_ptr()
+        self._point_at(self._views[0] if there else self._split(gradient))
 
     def _split(self, flat: Tensor) -> list[Tensor]:
         parts = torch.split(flat, self._sizes)

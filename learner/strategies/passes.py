@@ -50,6 +50,10 @@ class Passes:
         What new samples are also held to.
     rows : GradientRows
         Filled.
+    groupable : bool
+        Whether one pass over all groups is tried where each group's gradient
+        is wanted; it serves networks whose parameters are all those of linear
+        layers.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Passes:
         rehearsal: Rehearsal,
         distillations: Sequence[Distillation],
         rows: GradientRows,
+        *,
+        groupable: bool = True,
     ) -> None:
         self._model = model
         self._loss = loss
@@ -67,7 +73,7 @@ class Passes:
         self._rows = rows
         tapped = any(part.needs_features for part in distillations)
         self._classifier = find_classifier(model) if tapped else None
-        self._groupable = True
+        self._groupable = groupable
 
     def together(self, new: Batch, past: Mapping[str, Batch], shares: Sequence[float]) -> Passed:
         """Take the gradient of one sum: of the groups' mean losses times their shares, new samples first."""
@@ -91,21 +97,21 @@ class Passes:
         counts = [len(samples) for samples in past.values()]
         sizes = [sum(counts)] if one_constraint else counts
         shares = [count / sum(counts) if one_constraint else 1.0 for count in counts]
-        rows = self._rows.reset(1 + len(sizes))
         if self._groupable:
+            rows = self._rows.room(1 + len(sizes))
             for parameter in self._rows.parameters:
                 parameter.grad = None
             try:
-                with GroupedGradients(self._rows, [len(new), *sizes]):
+                with GroupedGradients(self._rows, [len(new), *sizes]) as grouped:
                     forward = self._forward([new, *past.values()], [1.0, *shares], held=len(new), factor=1.0 / share)
                 passed = self._back(rows, forward)
-                if all(parameter.grad is None for parameter in self._rows.parameters):
-                    return passed
+                grouped.complete()
             except UngroupableError:
-                pass
-            # A network with other layers: its groups pass one after the other, now and from now on.
-            self._groupable = False
-            rows.zero_()
+                # A network with other layers: its groups pass one after the other, now and from now on.
+                self._groupable = False
+            else:
+                return passed
+        rows = self._rows.reset(1 + len(sizes))
         self._rows.collect_into(0)
         first = self._back(rows, self._forward([new], [1.0], held=len(new), factor=1.0 / share))
         losses = [first.losses]
@@ -154,7 +160,7 @@ class Passes:
         each = forward.losses.detach().cpu().numpy().astype(np.float64)
         starts = np.cumsum([0, *forward.counts[:-1]])
         losses = np.add.reduceat(each, starts) / forward.counts
-        return Passed(rows, losses, sum(float(penalty.detach()) for penalty in forward.penalties))
+        return Passed(rows, losses, sum((float(penalty.detach()) for penalty in forward.penalties), start=0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ class RowCache:
 
     def __init__(self, refresh_every: int) -> None:
         self._refresh_every = refresh_every
-        self._rows: dict[str, Tensor] = {}
+        self._rows: Tensor | None = None
+        self._slots: dict[str, int] = {}
         self._made: dict[str, int] = {}
         self._step = 0
 
@@ -36,15 +37,25 @@ class RowCache:
         return [name for name in past if name in oldest or self._age(name) >= self._refresh_every]
 
     def take(self, rows: Tensor, names: Sequence[str], past: Sequence[str]) -> Tensor:
-        """Keep copies of new rows (K, P), and return those of all past domains; one step has passed."""
+        """Copy new rows (K, P), and return those of all past domains; one step has passed.
+
+        What is returned is overwritten by the next step.
+        """
+        for name in names:
+            self._slots.setdefault(name, len(self._slots))
+        if self._rows is None or len(self._rows) < len(self._slots):
+            grown = rows.new_zeros(2 * len(self._slots), rows.shape[1])
+            if self._rows is not None:
+                grown[: len(self._rows)] = self._rows
+            self._rows = grown
         for name, row in zip(names, rows, strict=True):
-            self._rows[name] = row.clone()
+            self._rows[self._slots[name]] = row
             self._made[name] = self._step
         self._step += 1
-        for name in [name for name in self._rows if self._age(name) >= self._refresh_every]:
-            if name not in past:  # it will not be due before it is computed again
-                del self._rows[name], self._made[name]
-        return torch.stack([self._rows[name] for name in past])
+        slots = [self._slots[name] for name in past]
+        if slots == list(range(len(slots))):
+            return self._rows[: len(slots)]  # no copy where nothing has changed its place
+        return self._rows[torch.tensor(slots, device=rows.device)]
 
     def _age(self, name: str) -> int:
         """Return for how many steps a gradient has been used."""
@@ -52,10 +63,13 @@ class RowCache:
 
     def state(self) -> State:
         """Return the gradients and their ages."""
-        return State(dict(self._rows), {"made": dict(self._made), "step": self._step})
+        rows = {} if self._rows is None else {name: self._rows[slot] for name, slot in self._slots.items()}
+        return State(rows, {"made": dict(self._made), "step": self._step})
 
     def restore(self, state: State) -> None:
         """Take over what :meth:`state` returned."""
-        self._rows = {name: row.clone() for name, row in state.tensors.items()}
-        self._made = {name: int(step) for name, step in state.values.get("made", {}).items()}
+        made = {name: int(step) for name, step in state.values.get("made", {}).items()}
         self._step = int(state.values.get("step", 0))
+        self._slots = {name: slot for slot, name in enumerate(made)}
+        self._rows = torch.stack([state.tensors[name] for name in made]) if made else None
+        self._made = made

@@ -14,13 +14,19 @@ from learner.strategies.der import DerConfig, DerRehearsal
 from learner.strategies.ewc import EwcAnchor, EwcConfig, OnlineEwcConfig
 from learner.strategies.fine_tuning import FineTuningConfig, NoRehearsal
 from learner.strategies.gem import GemConfig, GemProjection, GemProjectionConfig
+from learner.strategies.generative import (
+    BrainInspiredReplayConfig,
+    GenerativeReplayConfig,
+    GenerativeStrategy,
+    make_generative,
+)
 from learner.strategies.lfl import LflConfig, LflDistillation
 from learner.strategies.lwf import LwfConfig, LwfDistillation
 from learner.strategies.parts import Anchor, Distillation, Optimizer, Projection, Rehearsal
 from learner.strategies.replay import ReplayConfig, ReplayRehearsal
 from learner.strategies.si import SiAnchor, SiConfig
 
-StrategyConfig: TypeAlias = Annotated[
+ComposableConfig: TypeAlias = (
     FineTuningConfig
     | ReplayConfig
     | DerConfig
@@ -31,13 +37,18 @@ StrategyConfig: TypeAlias = Annotated[
     | SiConfig
     | LwfConfig
     | LflConfig
-    | ComposedConfig,
+    | ComposedConfig
+)
+"""Those that are compositions of parts."""
+
+StrategyConfig: TypeAlias = Annotated[
+    ComposableConfig | GenerativeReplayConfig | BrainInspiredReplayConfig,
     Field(discriminator="kind"),
 ]
 """A strategy's settings; an unknown ``kind`` fails with the list of those there are."""
 
 
-def composition(config: StrategyConfig) -> ComposedConfig:
+def composition(config: ComposableConfig) -> ComposedConfig:
     """Return the parts that a short kind stands for."""
     match config:
         case ComposedConfig():
@@ -61,7 +72,7 @@ def make_strategy(
     loss: LossFunction,
     *,
     clip_norm: float | None = None,
-) -> Strategy:
+) -> Strategy | GenerativeStrategy:
     """Compose a strategy; the parameters are as of :class:`~learner.strategies.composite.Strategy`.
 
     Raises
@@ -69,6 +80,9 @@ def make_strategy(
     ValueError
         If a part cannot be had with the network.
     """
+    if isinstance(config, GenerativeReplayConfig | BrainInspiredReplayConfig):
+        followed = _anchors(config.penalties, model, parameters)
+        return make_generative(config, model, parameters, optimizer, loss, anchors=followed, clip_norm=clip_norm)
     parts = composition(config)
     return Strategy(
         model,

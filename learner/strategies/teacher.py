@@ -22,15 +22,18 @@ class Teacher:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._copy: nn.Module | None = None
+        self._classifier: nn.Module | None = None
 
     @property
     def taken(self) -> bool:
         """Whether there is a copy."""
         return self._copy is not None
 
-    def take(self) -> None:
-        """Copy the network as it is now."""
-        self._copy = copy.deepcopy(self._model).requires_grad_(requires_grad=False).eval()
+    def take(self) -> nn.Module:
+        """Copy the network as it is now, and return the copy."""
+        self._copy = taken = copy.deepcopy(self._model).requires_grad_(requires_grad=False).eval()
+        self._classifier = None
+        return taken
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
@@ -43,7 +46,9 @@ class Teacher:
     def outputs(self, images: Tensor) -> Outputs:
         """Return what the copy answers, with its features."""
         assert self._copy is not None, "a network must have been taken"
-        with FeatureTap(find_classifier(self._copy)) as tap:
+        if self._classifier is None:
+            self._classifier = find_classifier(self._copy)
+        with FeatureTap(self._classifier) as tap:
             logits = self._copy(images)
         return Outputs(logits, tap.features)
 
@@ -61,6 +66,4 @@ class Teacher:
         """
         self._copy = None
         if state.tensors:
-            self.take()
-            assert self._copy is not None
-            self._copy.load_state_dict(dict(state.tensors), strict=True)
+            self.take().load_state_dict(dict(state.tensors), strict=True)

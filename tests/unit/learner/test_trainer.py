@@ -9,8 +9,13 @@ from learner.crops import CropConfig
 from learner.evaluation import evaluate
 from learner.model import ModelConfig, build_model
 from learner.strategies import StrategyConfig
-from learner.strategies.gem import GemConfig
+from learner.strategies.composed import ComposedConfig
+from learner.strategies.ewc import OnlineEwcConfig
+from learner.strategies.gem import GemConfig, GemProjectionConfig
+from learner.strategies.lfl import LflConfig
+from learner.strategies.lwf import LwfConfig
 from learner.strategies.replay import ReplayConfig
+from learner.strategies.si import SiConfig
 from learner.trainer import Trainer, TrainerConfig
 from tests.unit.learner.samples import make_samples
 
@@ -27,12 +32,22 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {name: t.clone() for name, t in trainer.model.state_dict().items()}
 
 
-@pytest.mark.parametrize("strategy", [ReplayConfig(), GemConfig()], ids=lambda c: c.kind)
+EVERYTHING = ComposedConfig(
+    memory=ReplayConfig(),
+    penalties=(OnlineEwcConfig(), SiConfig(), LwfConfig(), LflConfig()),
+    projection=GemProjectionConfig(refresh_every=2),
+)
+
+
+@pytest.mark.parametrize("strategy", [ReplayConfig(), GemConfig(), EVERYTHING], ids=lambda c: c.kind)
 def test_a_resumed_run_equals_one_never_interrupted(strategy: StrategyConfig, tmp_path: Path) -> None:
     whole = make_trainer(strategy)
     store = CheckpointStore(tmp_path)
-    for _ in range(2):
-        whole.step(NEW, MEMORY)
+    whole.begin_domain("a")
+    whole.step(MEMORY["a"], {})
+    whole.end_domain({"a": MEMORY["a"]})
+    whole.begin_domain("new")
+    whole.step(NEW, MEMORY)
     store.save(Checkpoint(Position(step=2, offsets={"labels-0": 7}), whole.state(), {"note": "x"}))
     for _ in range(2):
         whole.step(NEW, MEMORY)
