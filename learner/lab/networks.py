@@ -1,9 +1,8 @@
 """The networks that the laboratory trains: a plain one for classes, the product's for masks."""
 
 import math
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from learner.lab.streams import Stream
 from learner.model import ModelConfig, build_model, used_parameters
+from learner.strategies.generative import MlpClassifier
 
 
 class MlpConfig(BaseModel):
@@ -113,18 +113,8 @@ def learned_parameters(model: nn.Module, stream: Stream) -> tuple[nn.Parameter, 
     return tuple(used_parameters(model, stream.shape[-1]).values())
 
 
-class Classified(NamedTuple):
-    """Logits (N, K), and the last hidden layer (N, U)."""
-
-    logits: Tensor
-    hidden: Tensor
-
-
-class Mlp(nn.Module):
-    """Fully connected layers with ReLU.
-
-    Beside the logits it says what generative replay asks of a network (what
-    is replayed, and what is made of it), and what its last layer is given.
+class Mlp(MlpClassifier):
+    """A plain classifier, initialised as Mammoth's, that says under Avalanche's name what its last layer is given.
 
     Parameters
     ----------
@@ -135,34 +125,13 @@ class Mlp(nn.Module):
     """
 
     def __init__(self, values: int, classes: int, hidden: Sequence[int]) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise((values, *hidden)):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(hidden[-1], classes)
-        for layer in (*layers, self.head):
+        super().__init__(values, classes, hidden)
+        for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (N, K) of images (N, ...)."""
-        return self.classify(self.features(images)).logits
-
-    def features(self, images: Tensor) -> tuple[Tensor]:
-        """Return what is replayed: the pixels."""
-        return (images.flatten(1),)
-
-    def classify(self, features: tuple[Tensor, ...]) -> Classified:
-        """Return what the layers make of it."""
-        hidden: Tensor = self.body(features[0])
-        return Classified(self.head(hidden), hidden)
-
-    def front(self) -> Iterable[nn.Parameter]:
-        """Return the parameters that lie before what is replayed: none."""
-        return ()
-
     def get_features(self, images: Tensor) -> Tensor:
-        """Return what the last layer is given, under Avalanche's name."""
-        return self.classify(self.features(images)).hidden
+        """Return what the last layer is given, (N, U)."""
+        hidden: Tensor = self.body(self.features(images)[0])
+        return hidden

@@ -41,12 +41,14 @@ class Samples:
         return len(self.indices)
 
     def take(self, which: Tensor | slice = slice(None)) -> Batch:
-        """Return some of the samples, in the order of the (M') int64 positions."""
+        """Return some of the samples, in the order of the (M') int64 positions: vectors where targets are classes."""
         at = self.indices[which]
         images = self.images[at]
         if images.dtype == torch.uint8:
             images = images.float() / 255
-        return Batch(self.transform(images), self.targets[at].long())
+        images = self.transform(images)
+        # The networks for classes see vectors, and so does what generates them: a permuted image is no picture.
+        return Batch(images.flatten(1) if self.targets.ndim == 1 else images, self.targets[at].long())
 
     def split(self, share: float, generator: torch.Generator) -> "tuple[Samples, Samples]":
         """Return all but a random share of the samples, and that share."""

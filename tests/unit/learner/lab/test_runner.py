@@ -67,7 +67,7 @@ def test_it_is_judged_within_domains_and_at_their_end(replayed: Result) -> None:
     assert [(step, domain) for step, domain, ended in looks if ended] == [(each * (i + 1), i) for i in range(3)]
 
 
-@pytest.mark.parametrize("kind", ["gem", "a_gem", "der", "online_ewc", "si", "lwf"])
+@pytest.mark.parametrize("kind", ["gem", "a_gem", "der", "online_ewc", "si", "lwf", "bir", "generative_replay"])
 def test_every_kind_runs_with_its_memory(kind: str) -> None:
     small = Schedule(batch_size=20, iterations=4)
     result = run(job(method(kind), schedule=small, evaluation=EvaluationConfig(ahead=False)))
