@@ -104,6 +104,31 @@ def near_joint(method: str, *, points: float | None = None, share: float | None 
     return judge
 
 
+def beats(method: str, others: Sequence[str]) -> Judge:
+    """Return what holds a method above each of others by more than the standard errors of both."""
+
+    def judge(book: Book) -> Sequence[Figure]:
+        figures = []
+        for stream in book.streams:
+            own = book.of(method, stream)
+            rivals = {name: found for name in others if (found := book.of(name, stream)) is not None}
+            if own is None or not rivals:
+                continue
+            best = max(rivals, key=lambda name: rivals[name].mean)
+            theirs = rivals[best]
+            gap = own.mean - own.known_error - theirs.mean - theirs.known_error
+            how = (
+                f"{own.mean:.1f} ± {own.known_error:.1f} less {best}'s {theirs.mean:.1f} ± {theirs.known_error:.1f}, "
+                f"less both errors; over {', '.join(rivals)}"
+            )
+            figures.append(
+                measured(f"{stream}, {method} over the others that store nothing", gap, "points", how, at_least=0)
+            )
+        return figures
+
+    return judge
+
+
 def at_most(method: str, score: str, bar: float) -> Judge:
     """Return what holds a score of a method under a bar in percent."""
 

@@ -1,6 +1,6 @@
 """Digits: ours and Avalanche's strategies, side by side in one run."""
 
-from benchmarks.learning.bars import against, near_joint
+from benchmarks.learning.bars import against, beats, near_joint
 from benchmarks.learning.methods import DEFAULT, avalanche, default, method
 from benchmarks.learning.table import Table
 from learner.lab.search import Budget
@@ -8,6 +8,7 @@ from learner.lab.settings import EvaluationConfig, Experiment, Method, Optimizer
 from learner.lab.streams import DigitsConfig
 
 SGD = OptimizerConfig(learning_rate=0.1)
+ADAM = OptimizerConfig(kind="adam", learning_rate=1e-3)
 MEMORY, DOMAINS, BATCH = 250, 5, 10
 EACH = MEMORY // DOMAINS
 
@@ -22,6 +23,9 @@ PAIRS = {
     "LwF": "Avalanche LwF",
     "LFL": "Avalanche LFL",
 }
+
+
+STORE_NOTHING = ("fine-tuning", "EWC", "online EWC", "SI", "LwF", "LFL", "generative replay")
 
 
 def ours() -> list[Method]:
@@ -39,6 +43,9 @@ def ours() -> list[Method]:
         method("SI", "si", SGD),
         method("LwF", "lwf", SGD),
         method("LFL", "lfl", SGD),
+        method("generative replay", "generative_replay", ADAM),
+        method("BI-R", "bir", ADAM),
+        method("BI-R and SI", "bir", ADAM, penalties=({"kind": "si"},)),
         default(SGD, samples=MEMORY, draw=BATCH),
     ]
 
@@ -73,7 +80,7 @@ def tables(*, quick: bool) -> list[Table]:
                 schedule=Schedule(batch_size=BATCH, epochs=epochs),
                 evaluation=EvaluationConfig(every=None if quick else 24, samples=100),
             ),
-            judges=(against(PAIRS), near_joint(DEFAULT, points=1.5)),
+            judges=(against(PAIRS), near_joint(DEFAULT, points=1.5), beats("BI-R", STORE_NOTHING)),
             budget=Budget(trials=3, domains=2) if quick else Budget(),
             also=("forgetting",),
             text="64-100-100-10, batch 10, memory 250 in all; the same hyper-parameter search for every method.",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from learner.lab.presets import memory_of
 from learner.lab.settings import AvalancheConfig, LabStrategy, MemoryConfig, Method, OptimizerConfig
@@ -33,15 +33,6 @@ def default(optimizer: OptimizerConfig, *, samples: int, draw: int, **settings: 
     """Return the product's strategy with a reservoir of as many samples."""
     memory = MemoryConfig(samples=samples, draw=draw, draws=2, logits=True)
     return method(DEFAULT, "der", optimizer, memory=memory, **{"alpha": 0.5, "beta": 1.0, **settings})
-
-
-def known(kind: str) -> bool:
-    """Tell whether there is a strategy of this kind."""
-    try:
-        _STRATEGY.validate_python({"kind": kind})
-    except ValidationError:
-        return False
-    return True
 
 
 def avalanche(name: str, strategy: str, optimizer: OptimizerConfig, **options: Any) -> Method:

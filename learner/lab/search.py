@@ -37,7 +37,8 @@ AVALANCHE_SPACES: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 """The same for strategies of Avalanche, whose names for them differ: the same ranges."""
 
-RATES = (1e-2, 0.5)
+RATES = {"sgd": (1e-2, 0.5), "adam": (1e-4, 1e-2), "adamw": (1e-4, 1e-2)}
+"""Learning rates that are tried, by kind of optimiser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,11 @@ class Budget:
 
     def __str__(self) -> str:
         """Return what a report says of it."""
+        (slow, fast), (low, high) = RATES["sgd"], RATES["adam"]
         return (
             f"hyper-parameters: {self.trials} trials each by Optuna's TPE, on validation samples of the first "
-            f"{self.domains} domains of seed {self.seed}, learning rate {RATES[0]:g} to {RATES[1]:g} and what is "
-            "particular to the method"
+            f"{self.domains} domains of seed {self.seed}: the learning rate, {slow:g} to {fast:g} of SGD and {low:g} "
+            f"to {high:g} of Adam, and what is particular to the method"
         )
 
 
@@ -172,8 +174,8 @@ def space(method: Method) -> dict[str, tuple[float, float]]:
     """Return what is searched of a method: the learning rate, and what is particular to its strategy."""
     strategy = method.strategy
     if strategy.kind == "avalanche":
-        return {"learning_rate": RATES, **AVALANCHE_SPACES.get(strategy.strategy, {})}
-    return {"learning_rate": RATES, **SPACES.get(strategy.kind, {})}
+        return {"learning_rate": RATES[method.optimizer.kind], **AVALANCHE_SPACES.get(strategy.strategy, {})}
+    return {"learning_rate": RATES[method.optimizer.kind], **SPACES.get(strategy.kind, {})}
 
 
 _STRATEGY: TypeAdapter[LabStrategy] = TypeAdapter(LabStrategy)

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.figures import measured, write_results
 from benchmarks.learning import digits, mnist, surfaces
-from benchmarks.learning.bars import PUBLISHED, above_published, against, at_most, near_joint, published
+from benchmarks.learning.bars import PUBLISHED, above_published, against, at_most, beats, near_joint, published
 from benchmarks.learning.methods import DEFAULT
 from benchmarks.learning.page import page
 from benchmarks.learning.step_times import PAIRS
@@ -109,6 +109,14 @@ def test_bars_against_joint() -> None:
     points, share = near_joint("m", points=1.0, share=0.98)(book)
     assert (points.value, points.passed) == (pytest.approx(1.5), False)
     assert (share.value, share.passed) == (pytest.approx(0.9833, abs=1e-4), True)
+
+
+def test_a_margin_is_outside_both_error_bars() -> None:
+    others = [result("other", 0.7, 0.7, seed=0), result("other", 0.8, 0.8, seed=1), result("worse", 0.1, 0.1)]
+    for mean, passed in ((0.81, True), (0.79, False)):
+        (figure,) = beats("m", ["other", "worse", "absent"])(Book([*others, result("m", mean, mean)]))
+        assert figure.passed is passed
+        assert figure.value == pytest.approx(100 * mean - 80)
 
 
 def test_bars_on_forgetting_and_on_what_was_served() -> None:
