@@ -1,6 +1,7 @@
 """What results are held against."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,9 @@ def against(pairs: Mapping[str, str]) -> Judge:
                     continue
                 how = f"{theirs} in the same run: {other.mean:.1f} ± {other.known_error:.1f}; ± {own.known_error:.1f}"
                 bar = other.mean - other.known_error
-                figures.append(measured(Table.name(stream, ours), own.mean, "%", how, at_least=round(bar, 2)))
+                figures.append(
+                    measured(Table.name(stream, ours), own.mean, "%", how, at_least=math.floor(100 * bar) / 100)
+                )
         return figures
 
     return judge

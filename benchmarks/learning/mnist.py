@@ -164,7 +164,7 @@ def brain_inspired(data: Path, *, quick: bool) -> Table:
         ),
         judges=(beats("BI-R", [m.name for m in others]),),
         also=("forgetting",),
-        text="Pixels are permuted: no pre-trained front is of use, replay is of inputs, and internal replay has no lesion.",
+        text="Pixels are permuted: no pre-trained front is of use, so that internal replay has no lesion.",
     )
 
 
