@@ -13,10 +13,11 @@ from benchmarks.learning import digits, mnist, surfaces
 from benchmarks.learning.page import page
 from benchmarks.learning.step_times import step_times
 from benchmarks.learning.table import Table
-from learner.lab.jobs import Workers, run_jobs
+from learner.lab.jobs import run_jobs
 from learner.lab.report import write_report
 from learner.lab.results import Result
 from learner.lab.search import searched
+from learner.lab.spreading import Workers
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -7,9 +7,10 @@ import torch
 
 from benchmarks.figures import Figure, measured
 from benchmarks.learning.methods import avalanche, method
-from learner.lab.jobs import Workers, run_jobs
+from learner.lab.jobs import run_jobs
 from learner.lab.networks import SegmenterConfig
 from learner.lab.settings import EvaluationConfig, Job, Method, OptimizerConfig, Schedule
+from learner.lab.spreading import Workers
 from learner.lab.streams import SimulatorConfig
 
 SGD = OptimizerConfig(learning_rate=0.01)

@@ -16,9 +16,9 @@ from schemas.errors import PrerequisiteError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from learner.lab.jobs import Workers as WorkerPlace
     from learner.lab.results import Result
     from learner.lab.settings import Experiment
+    from learner.lab.spreading import Workers as WorkerPlace
 
 _EXAMPLES = """Strategies of continual learning, side by side: same streams, networks, batches and seeds.
 
@@ -203,7 +203,7 @@ def _experiment(
 
 
 def _place(workers: int | None, backend: str) -> "WorkerPlace":
-    from learner.lab.jobs import Workers
+    from learner.lab.spreading import Workers
 
     return Workers(backend=backend) if workers is None else Workers(count=workers, backend=backend)
 

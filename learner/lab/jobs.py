@@ -1,35 +1,13 @@
 """Runs many jobs in parallel; those that a folder already has are not run again."""
 
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from learner.lab.results import Result
 from learner.lab.settings import Job
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """Where jobs run.
-
-    Attributes
-    ----------
-    count : int
-        At once; by default one for each core.
-    backend : str
-        A backend of joblib: "loky" is processes of this machine, "sequential"
-        the calling process; "ray" or "dask" need their own package, and a
-        cluster that it finds.
-    threads : int
-        Of torch, in each job.
-    """
-
-    count: int = os.cpu_count() or 1
-    backend: str = "loky"
-    threads: int = 1
+from learner.lab.spreading import Workers, spread
 
 
 def run_jobs(
@@ -58,10 +36,8 @@ def run_jobs(
     Raises
     ------
     ValueError
-        If a job's parts do not go together, or there is no such backend.
+        If a job's parts do not go together.
     """
-    from joblib import Parallel, delayed  # type: ignore[import-untyped]
-
     workers = workers or Workers()
     inputs = {stream: stream.inputs() for stream in {job.stream for job in jobs}}
     named = {job.digest(inputs[job.stream]): job for job in jobs}
@@ -69,17 +45,15 @@ def run_jobs(
     for result in found.values():
         on_done(result)
     waiting = [
-        delayed(_run)(job, inputs[job.stream], board, workers.threads)
+        (_run, (job, inputs[job.stream], board, workers.threads))
         for digest, job in named.items()
         if digest not in found
     ]
-    if waiting:
-        pool = Parallel(n_jobs=workers.count, backend=workers.backend, return_as="generator_unordered", batch_size=1)
-        for result in pool(waiting):
-            # Written here and not there: workers of a cluster may have another disk.
-            result.write(folder)
-            found[result.digest] = result
-            on_done(result)
+    for result in spread(waiting, workers):
+        # Written here and not there: workers of a cluster may have another disk.
+        result.write(folder)
+        found[result.digest] = result
+        on_done(result)
     return [found[job.digest(inputs[job.stream])] for job in jobs]
 
 

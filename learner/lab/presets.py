@@ -68,7 +68,7 @@ def method_named(kind: str, *, samples: int, draw: int, optimizer: OptimizerConf
     samples : int
         Samples in memory, in all.
     draw : int
-        Samples drawn for a step.
+        Samples drawn for a step, and taken of the stream.
     optimizer : OptimizerConfig
         Of all methods.
 
@@ -78,6 +78,9 @@ def method_named(kind: str, *, samples: int, draw: int, optimizer: OptimizerConf
         If there is no such kind; the message lists those there are.
     """
     strategy = _STRATEGY.validate_python({"kind": kind.replace("-", "_")})
+    if isinstance(strategy, JointConfig):
+        # As many samples a step as those that replay have, or replay would look better than its own upper bound.
+        strategy = JointConfig(samples_per_step=2 * draw)
     return Method(
         name=kind,
         strategy=strategy,

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from learner.lab.jobs import Workers
 from learner.lab.results import scores
 from learner.lab.runner import run
 from learner.lab.settings import Experiment, Job, LabStrategy, Method
+from learner.lab.spreading import Workers, spread
 
 OTHER_SEED = 10_000
 """Added to the seed of the runs that are reported: the search never sees their stream."""
@@ -145,14 +145,13 @@ def searched(experiment: Experiment, budget: Budget, folder: Path, workers: Work
     workers : Workers
         Methods are searched in parallel, the trials of one in turn.
     """
-    from joblib import Parallel, delayed  # type: ignore[import-untyped]
-
     (stream,) = experiment.streams
     inputs = stream.inputs()
     jobs = experiment.model_copy(update={"seeds": (0,)}).jobs()
-    pool = Parallel(n_jobs=workers.count, backend=workers.backend, batch_size=1)
-    found: list[Method] = pool(delayed(_known)(job, inputs, budget, folder, workers.threads) for job in jobs)
-    return experiment.model_copy(update={"methods": tuple(found)})
+    calls = [(_known, (job, inputs, budget, folder, workers.threads)) for job in jobs]
+    found = {method.name: method for method in spread(calls, workers)}
+    methods = tuple(found[method.name] for method in experiment.methods)
+    return experiment.model_copy(update={"methods": methods})
 
 
 def _known(job: Job, inputs: str, budget: Budget, folder: Path, threads: int) -> Method:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("schemas", "memory", "stream", "inference", "learner", "benchmarks")
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNSAFE_CALLS = {"torch.save", "torch.jit.load", "torch.package", "torch.hub.load", "yaml.load", "eval", "exec"}
-MAY_SPREAD_JOBS = {"learner/lab/jobs.py", "learner/lab/search.py"}
+MAY_SPREAD_JOBS = {"learner/lab/spreading.py"}
 """Its workers talk to it alone; what they find is written and read as JSON."""
 MAY_OPEN_MODELS = {"inference/session.py", "learner/export.py", "benchmarks/peers/served/segmenter.py"}
 

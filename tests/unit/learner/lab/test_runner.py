@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from learner.lab.jobs import Workers, run_jobs
+from learner.lab.jobs import run_jobs
 from learner.lab.judging import HeadLoss, judge, judged_classes
 from learner.lab.networks import MlpConfig, build_network
 from learner.lab.presets import method_named
@@ -25,6 +25,7 @@ from learner.lab.settings import (
     ReleaseConfig,
     Schedule,
 )
+from learner.lab.spreading import Workers
 from learner.lab.streams import DigitsConfig
 from learner.release_gate import GateConfig
 from learner.strategies.fine_tuning import FineTuningConfig

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from learner.lab.jobs import Workers
 from learner.lab.presets import method_named
 from learner.lab.search import AVALANCHE_SPACES, SPACES, Budget, changed, search, searched, space
 from learner.lab.settings import AvalancheConfig, Experiment, Job, Method, OptimizerConfig, Schedule
+from learner.lab.spreading import Workers
 from learner.lab.streams import DigitsConfig, TilesConfig
 
 OPTIMIZER = OptimizerConfig(learning_rate=0.02)
