@@ -13,7 +13,7 @@ STAMP := $(VENV)/setup-$(shell cat $(REQUIREMENTS) pyproject.toml deploy/kafka/p
 BREW := $(shell [ "$$(uname -s)" = Darwin ] && echo yes)
 remedy = $(if $(BREW),brew install $(2),sudo apt-get install -y $(1))
 
-.PHONY: help setup demo up test test-faults soak fuzz check audit sbom fix docs bench bench-load bench-peers lock clean
+.PHONY: help setup demo up test test-faults soak fuzz check audit sbom fix docs bench bench-load bench-learning bench-peers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -94,6 +94,17 @@ $(PEERS)/%/ready: benchmarks/peers/requirements/%.txt
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+$(PEERS)/avalanche/ready: benchmarks/learning/requirements.txt $(STAMP)
+	@echo "Installing avalanche-lib into $(@D), on top of ours, once"
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(@D)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bench-learning: setup $(PEERS)/avalanche/ready ## Every table of continual learning, resumable, hours; QUICK=1: a part of it
+	@$(PEERS)/avalanche/bin/python -m benchmarks.learning $(if $(QUICK),--quick) $(ARGS)
+
 bench-peers: setup $(PEERS)/mlserver/ready $(PEERS)/ray/ready ## Measure the same against MLServer and Ray Serve
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
@@ -108,6 +119,7 @@ lock: setup ## Pin the newest allowed versions of all dependencies
 	  cat benchmarks/peers/requirements/$$peer.in <(grep -o '^onnxruntime==[^ ]*' requirements/dev.txt) \
 	    | $(subst pyproject.toml,-,$(LOCK)) --upgrade -o benchmarks/peers/requirements/$$peer.txt; \
 	done
+	@$(subst pyproject.toml,benchmarks/learning/requirements.in,$(LOCK)) -c requirements/dev.txt -o benchmarks/learning/requirements.txt
 
 clean: ## Remove the environment, the caches and what the demo wrote
 	@rm -rf $(VENV) $(PEERS) .weldstream demo-report.html demo-report.json dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

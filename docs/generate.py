@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import fuzz_page, guarantees
+from benchmarks.learning import page as learning_page
 from benchmarks.page import page
 from inference.recall_settings import RecallerSettings
 from inference.settings import InferenceSettings
@@ -33,6 +34,7 @@ def documents(root: Path) -> dict[Path, str]:
     wanted[root / "docs" / "benchmarks.md"] = page(results)
     wanted[root / "docs" / "guarantees.md"] = guarantees.page(results)
     wanted[root / "docs" / "fuzzing.md"] = fuzz_page.page(results)
+    wanted[root / "docs" / "continual-learning.md"] = learning_page.page(results)
     readme = root / "README.md"
     return wanted | {readme: with_table(readme.read_text("utf-8"))}
 

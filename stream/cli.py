@@ -31,9 +31,13 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(models.app, name="models")
 app.add_typer(topics.app, name="topics")
-# What needs a model lives with the inference service, which this package does not know.
-for command in entry_points(group="weldstream.commands"):
-    app.command(command.name)(command.load())
+# What needs a model lives with the services, which this package does not know: commands, and groups of them.
+for entry in entry_points(group="weldstream.commands"):
+    loaded = entry.load()
+    if isinstance(loaded, typer.Typer):
+        app.add_typer(loaded, name=entry.name)
+    else:
+        app.command(entry.name)(loaded)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""The learner's strategies against published figures and against avalanche-lib: tables as data."""

@@ -1,0 +1,40 @@
+"""Methods as the tables run them."""
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from learner.lab.presets import memory_of
+from learner.lab.settings import AvalancheConfig, LabStrategy, MemoryConfig, Method, OptimizerConfig
+
+_STRATEGY: TypeAdapter[LabStrategy] = TypeAdapter(LabStrategy)
+
+DEFAULT = "default"
+"""Name of the product's own strategy in every table."""
+
+
+def method(
+    name: str,
+    kind: str,
+    optimizer: OptimizerConfig,
+    *,
+    samples: int = 250,
+    draw: int = 10,
+    memory: MemoryConfig | None = None,
+    **settings: Any,
+) -> Method:
+    """Return a method: a strategy with the memory that its paper has, unless another is given."""
+    strategy = _STRATEGY.validate_python({"kind": kind, **settings})
+    kept = memory if memory is not None else memory_of(kind, samples=samples, draw=draw)
+    return Method(name=name, strategy=strategy, memory=kept, optimizer=optimizer)
+
+
+def default(optimizer: OptimizerConfig, *, samples: int, draw: int, **settings: Any) -> Method:
+    """Return the product's strategy with a reservoir of as many samples."""
+    memory = MemoryConfig(samples=samples, draw=draw, draws=2, logits=True)
+    return method(DEFAULT, "der", optimizer, memory=memory, **{"alpha": 0.5, "beta": 1.0, **settings})
+
+
+def avalanche(name: str, strategy: str, optimizer: OptimizerConfig, **options: Any) -> Method:
+    """Return a strategy of Avalanche."""
+    return Method(name=name, strategy=AvalancheConfig(strategy=strategy, options=options), optimizer=optimizer)

@@ -1,0 +1,1 @@
+"""The laboratory: strategies times streams times seeds, measured the same way, side by side."""
