@@ -27,6 +27,9 @@ async def test_killed_at(labels: LabelTrial, where: str) -> None:
         await labels.send(LABELS - FIRST)
         await ending
         await killed(learner)
+    if where in {"recorded:1", "announced:1"}:
+        # No checkpoint has the first model yet: the version that it became is gone on from.
+        labels.in_version = FIRST
     async with labels.learner() as learner:
         await labels.settled(learner)
         await labels.outside.until(lambda: bool(labels.outside.releases))
