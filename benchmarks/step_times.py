@@ -53,8 +53,9 @@ STRATEGIES: Mapping[str, StrategyConfig] = {
     "BI-R": BrainInspiredReplayConfig(),
 }
 
-PASSES = {"EWC": 1.2, "online EWC": 1.2, "SI": 1.2, "LwF": 1.5, "LFL": 1.5}
-"""Most that penalties may cost, in plain steps: hardly anything on the parameters, a forward pass on the outputs."""
+PASSES = {"EWC": 1.2, "online EWC": 1.2, "SI": 1.2, "LwF": 1.5, "LFL": 1.5, "generative replay": 6.0}
+"""Most that they may cost, in plain steps: penalties hardly anything on the parameters and a forward pass on the
+outputs; a generator of whole images as much as several networks, one of features no more than stored samples do."""
 ABOVE_SAMPLES = 1.1
 """Most that a strategy with a memory may cost above its share of samples."""
 AVALANCHE_GEM = 5.1
