@@ -29,8 +29,9 @@ class GenerativeStrategy:
     """Learns new samples beside generated ones; no sample is ever kept, and the memory is not looked at.
 
     Beside the network there are a generator and, from the end of the first
-    domain on, a copy of both: a step costs about what two or three plain ones
-    do, however many domains there have been.
+    domain on, a copy of both: a step costs the same however many
+    domains there have been; ``benchmarks/step_times.py`` tells how many plain
+    steps that is.
 
     Parameters
     ----------
