@@ -28,6 +28,8 @@ _EXAMPLES = """Strategies of continual learning, side by side: same streams, net
 
     weldstream lab run --stream permuted-mnist --data mnist --memory 500 --batch-size 128
 
+    weldstream lab run --stream tiles --data ../shared/data --releases 10
+
     weldstream lab run my-experiment.json
 
 Each writes report.html and report.json. What was run before is not run again, an interrupted run goes on.
@@ -64,6 +66,10 @@ def run_command(  # noqa: PLR0917 - the command line passes options by name
     memory: Annotated[int, typer.Option(min=1, help="Samples kept of past domains, in all.")] = 250,
     learning_rate: Annotated[float, typer.Option(min=0.0, help="Of SGD; with masks it is the learner's AdamW.")] = 0.1,
     every: Annotated[int | None, typer.Option(min=1, help="Judge at every so many steps, within domains too.")] = 20,
+    releases: Annotated[
+        int | None,
+        typer.Option(min=1, help="Release at every so many steps through the learner's gate: served regret."),
+    ] = None,
     data: Data = Path("mnist"),
     out: Out = Path("lab"),
     workers: Workers = None,
@@ -82,7 +88,7 @@ def run_command(  # noqa: PLR0917 - the command line passes options by name
     else:
         wanted = _experiment(
             stream, method, seeds=seeds, epochs=epochs, batch_size=batch_size, memory=memory, rate=learning_rate,
-            every=every, data=data,
+            every=every, releases=releases, data=data,
         )  # fmt: skip
     place = _place(workers, backend)
     if not trials:
@@ -103,7 +109,9 @@ def show_command(
     data: Data = Path("mnist"),
 ) -> None:
     """Print an experiment with all its settings as JSON, to be changed and run."""
-    wanted = _experiment(stream, method, seeds=1, epochs=1, batch_size=10, memory=250, rate=0.1, every=20, data=data)
+    wanted = _experiment(
+        stream, method, seeds=1, epochs=1, batch_size=10, memory=250, rate=0.1, every=20, releases=None, data=data
+    )
     typer.echo(wanted.model_dump_json(indent=2))
 
 
@@ -172,14 +180,19 @@ def _experiment(
     memory: int,
     rate: float,
     every: int | None,
+    releases: int | None,
     data: Path,
 ) -> "Experiment":
     from learner.lab.errors import BadExperimentError
     from learner.lab.networks import MlpConfig, SegmenterConfig
     from learner.lab.presets import default_methods, has_masks, method_named, stream_named
-    from learner.lab.settings import EvaluationConfig, Experiment, OptimizerConfig, Schedule
+    from learner.lab.settings import EvaluationConfig, Experiment, OptimizerConfig, ReleaseConfig, Schedule
 
     chosen = tuple(stream_named(name, data) for name in streams or ("permuted-digits",))
+    if releases is not None:
+        # The gate judges what nothing is trained on, nor reported on.
+        held_out = {"validation_share": 0.1}
+        chosen = tuple(s if s.validation_share else s.model_copy(update=held_out) for s in chosen)
     masks = {has_masks(stream) for stream in chosen}
     if len(masks) > 1:
         raise BadExperimentError("streams of classes and of masks need different networks: run them one by one")
@@ -198,6 +211,7 @@ def _experiment(
         seeds=tuple(range(seeds)),
         schedule=Schedule(batch_size=batch_size, epochs=epochs),
         evaluation=EvaluationConfig(every=every),
+        releases=None if releases is None else ReleaseConfig(every=releases),
         **shared,
     )
 

@@ -1,6 +1,7 @@
 """A strategy of this project that takes part: network, optimiser and memory around it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from learner.strategies.fine_tuning import FineTuningConfig
 
 CONSOLIDATED = 1000
 """Most training samples of a domain that its end consolidates on."""
+
+_BY_LIKELIHOOD = ("ewc", "online_ewc")
+"""Strategies that ask, when a domain ends, how likely the network finds labels."""
 
 
 class OwnContestant:
@@ -56,6 +60,10 @@ class OwnContestant:
             make_loss(job, stream),
             clip_norm=method.clip_norm,
         )
+        self._heads: list[Tensor] | None = None
+        if stream.scenario == "task" and strategy.kind in _BY_LIKELIHOOD:
+            every = torch.arange(len(stream.classes))
+            self._heads = [~torch.isin(every, torch.tensor(domain.classes)) for domain in stream.domains]
         self._domain = 0
         self._arrived: Batch | None = None
         self._logits: Tensor | None = None
@@ -91,9 +99,27 @@ class OwnContestant:
 
     def end_domain(self, train: Samples) -> None:
         """Consolidate on samples of the domain, and keep some."""
-        self._strategy.end_domain({self._names[self._domain]: train.first(CONSOLIDATED).take()})
+        with self._own_head():
+            self._strategy.end_domain({self._names[self._domain]: train.first(CONSOLIDATED).take()})
         if self._memory is not None and self._settings is not None and self._settings.fill == "domain":
             self._memory.fill(train.take(), self._domain)
+
+    @contextmanager
+    def _own_head(self) -> Iterator[None]:
+        """Let only the domain's classes be likely where that is the scenario.
+
+        The Fisher information of the heads of other domains would hold what
+        nothing has taught them.
+        """
+        if self._heads is None:
+            yield
+            return
+        closed = self._heads[self._domain]
+        hook = self._model.register_forward_hook(lambda _module, _inputs, logits: logits.masked_fill(closed, -1e9))
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def kept_bytes(self) -> int:
         """Return the bytes of weights, moments, the strategy's state and the memory."""

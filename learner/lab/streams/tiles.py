@@ -85,6 +85,8 @@ class TilesConfig(FramesConfig):
         order = [names[i] for i in np.random.default_rng((seed, 1)).permutation(len(names))]
         domains: dict[str, list[Frame]] = {f"steel {value}": [] for value in _NEU_CLASSES}
         for family in order:
+            if all(len(frames) >= self.most for frames in domains.values()):
+                break
             masks = [read_mask(_mask_of(path)) for path in families[family]]
             shown: Counter[int] = Counter()
             for mask in masks:

@@ -58,6 +58,16 @@ def test_every_named_stream_survives_being_written() -> None:
         assert has_masks(stream) == (stream.kind in {"tiles", "simulator", "folder", "recorded"})
 
 
+def test_releases_are_judged_on_what_is_held_out(tmp_path: Path) -> None:
+    ran = RUNNER.invoke(
+        app,
+        ["run", "--method", "replay", "--releases", "100", "--out", str(tmp_path), "--backend", "sequential"],
+    )
+    assert ran.exit_code == 0, ran.output
+    (stream,) = json.loads((tmp_path / "report.json").read_text())["streams"]
+    assert {"served regret", "refused releases"} <= set(stream["columns"])
+
+
 def test_an_offset_that_is_none_is_refused(tmp_path: Path) -> None:
     answer = RUNNER.invoke(app, ["record", str(tmp_path / "x"), "--from", "0"])
     assert answer.exit_code == 2

@@ -119,6 +119,23 @@ def test_in_the_task_scenario_only_a_domains_own_classes_compete() -> None:
     assert logits.grad[0, [0, 1, 2, 3, 6, 7, 8, 9]].abs().max() == 0
 
 
+@pytest.mark.parametrize("kind", ["ewc", "online_ewc"])
+def test_what_nothing_has_taught_other_heads_holds_nothing(kind: str) -> None:
+    split = DigitsConfig(change="split", scenario="task")
+    own, plain = (
+        run(
+            job(
+                method_named(name, samples=1, draw=1, optimizer=OptimizerConfig(kind="adam", learning_rate=1e-3)),
+                stream=split,
+                schedule=Schedule(batch_size=32, iterations=60),
+            )
+        )
+        for name in (kind, "fine-tuning")
+    )
+    assert scores(own)["learning"] > scores(plain)["learning"] - 0.03
+    assert scores(own)["average"] > scores(plain)["average"] - 0.01
+
+
 def test_a_class_counts_as_a_pixel_for_the_gate() -> None:
     stream = DIGITS.open(0)
     model = build_network(MlpConfig(), stream, 0)
