@@ -7,16 +7,13 @@ from datetime import datetime
 from inference.loading import Artifacts, fetch
 from inference.metrics import InferenceMetrics
 from inference.session import ModelSession, SessionLoader
-from inference.slot import SessionSlot
+from inference.slot import PATIENCE_SECONDS, SessionSlot
 from schemas.classes import ClassTable
 from schemas.errors import WeldstreamError
 from schemas.events import ModelVersion
 from stream.preprocessing import VERSION
 
 _log = logging.getLogger(__name__)
-
-_PATIENCE_SECONDS = 0.1
-"""Under a load without pauses a release must not wait for one."""
 
 
 class IncompatibleReleaseError(WeldstreamError):
@@ -136,8 +133,8 @@ class ModelInstaller:
     async def _build(self, version: ModelVersion) -> ModelSession:
         graph, weights = await asyncio.to_thread(fetch, self._artifacts, version)
         # Each step begins when a batch has ended: what it takes of the processor and its caches, few frames miss.
-        await self._slot.pause(_PATIENCE_SECONDS)
+        await self._slot.pause(PATIENCE_SECONDS)
         session = await asyncio.to_thread(self._loader.build, version, graph, weights)
-        await self._slot.pause(_PATIENCE_SECONDS)
+        await self._slot.pause(PATIENCE_SECONDS)
         await asyncio.to_thread(self._loader.try_out, session)
         return session

@@ -10,7 +10,8 @@ from datetime import datetime
 from inference.session import ModelSession
 from schemas.judgements import ModelRef
 
-_PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 0.1
+"""Longest wait for a pause between frames: under a load without any, nobody should wait for one."""
 M_ARENA_MAX = -8
 """Of glibc's malloc.h."""
 
@@ -158,7 +159,7 @@ class SessionSlot:
     async def _retire(self, serving: Serving) -> None:
         await serving.idle.wait()
         # Freeing holds the interpreter for milliseconds, which no frame should wait for.
-        await self.pause(_PATIENCE_SECONDS)
+        await self.pause(PATIENCE_SECONDS)
         serving.free()
         await asyncio.to_thread(return_memory)
 
