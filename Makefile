@@ -76,7 +76,7 @@ fix: setup ## Let formatter and linter repair what they can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: setup ## Write the generated documents and the table of settings
+docs: setup ## Write the generated documents
 	@$(BIN)/python docs/generate.py
 
 bench: setup ## Measure the figures; ends non-zero where a bar is missed

@@ -15,16 +15,12 @@ from learner.settings import LearnerSettings
 from stream.docs import settings_table, wire_documents
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
+SETTINGS = """# Settings
 
+Every process reads variables named `WELDSTREAM_<SECTION>__<FIELD>`. A field that its section does not have ends it, with
+the field's name. Secrets may lie in files named like the variables, in a folder that `WELDSTREAM_SECRETS_DIR` names.
 
-def with_table(readme: str) -> str:
-    """Return the README with the table of settings between its two marks; unchanged where it has none."""
-    if BEGIN not in readme or END not in readme:
-        return readme
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{settings_table((InferenceSettings, RecallerSettings, LearnerSettings))}\n{END}{after}"
+"""
 
 
 def documents(root: Path) -> dict[Path, str]:
@@ -35,8 +31,9 @@ def documents(root: Path) -> dict[Path, str]:
     wanted[root / "docs" / "guarantees.md"] = guarantees.page(results)
     wanted[root / "docs" / "fuzzing.md"] = fuzz_page.page(results)
     wanted[root / "docs" / "continual-learning.md"] = learning_page.page(results)
-    readme = root / "README.md"
-    return wanted | {readme: with_table(readme.read_text("utf-8"))}
+    table = settings_table((InferenceSettings, RecallerSettings, LearnerSettings))
+    wanted[root / "docs" / "settings.md"] = f"{SETTINGS}{table}\n"
+    return wanted
 
 
 def stale(root: Path) -> list[Path]:
