@@ -17,8 +17,8 @@ from stream.docs import settings_table, wire_documents
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = """# Settings
 
-Every process reads variables named `WELDSTREAM_<SECTION>__<FIELD>`. A field that its section does not have ends it, with
-the field's name. Secrets may lie in files named like the variables, in a folder that `WELDSTREAM_SECRETS_DIR` names.
+Every process reads variables named `WELDSTREAM_<SECTION>__<FIELD>`. A field that its section does not have ends it with
+its name. Secrets may lie in files named like the variables, in a folder that `WELDSTREAM_SECRETS_DIR` names.
 
 """
 
