@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
 
 from inference.loading import Artifacts, fetch
 from inference.metrics import InferenceMetrics
-from inference.session import ModelSession, SessionLoader
+from inference.session import ModelSession, SessionLoader, Weights, read_weights
 from inference.slot import PATIENCE_SECONDS, SessionSlot
 from schemas.classes import ClassTable
 from schemas.errors import WeldstreamError
@@ -14,6 +17,8 @@ from schemas.events import ModelVersion
 from stream.preprocessing import VERSION
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class IncompatibleReleaseError(WeldstreamError):
@@ -131,10 +136,16 @@ class ModelInstaller:
             raise IncompatibleReleaseError(f"v{version.model.version} names two digests of its weights")
 
     async def _build(self, version: ModelVersion) -> ModelSession:
-        graph, weights = await asyncio.to_thread(fetch, self._artifacts, version)
-        # Each step begins when a batch has ended: what it takes of the processor and its caches, few frames miss.
-        await self._slot.pause(PATIENCE_SECONDS)
-        session = await asyncio.to_thread(self._loader.build, version, graph, weights)
-        await self._slot.pause(PATIENCE_SECONDS)
-        await asyncio.to_thread(self._loader.try_out, session)
+        graph, weights = await self._in_a_pause(lambda: self._read(version))
+        session = await self._in_a_pause(lambda: self._loader.build(version, graph, weights))
+        await self._in_a_pause(lambda: self._loader.try_out(session))
         return session
+
+    def _read(self, version: ModelVersion) -> tuple[Path, Weights]:
+        graph, weights = fetch(self._artifacts, version)
+        return graph, read_weights(version, weights)
+
+    async def _in_a_pause(self, step: Callable[[], T]) -> T:
+        """Take a step when a batch has ended: what it takes of the processor and its caches, few frames miss."""
+        await self._slot.pause(PATIENCE_SECONDS)
+        return await asyncio.to_thread(step)

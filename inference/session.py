@@ -1,10 +1,10 @@
 """A released model, loaded, warmed up and ready to run."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -75,6 +75,24 @@ class ModelSession:
         return Predictions(mask, confidence, entropy)
 
 
+Weights: TypeAlias = Mapping[str, Any]
+"""Values of onnxruntime, by initializer; each keeps the array that it refers to."""
+
+
+def read_weights(version: ModelVersion, path: Path) -> Weights:
+    """Read a version's weights.
+
+    Raises
+    ------
+    ModelLoadError
+        If the file cannot be read.
+    """
+    try:
+        return {name: _ORT.OrtValue.ortvalue_from_numpy(array) for name, array in load_file(path).items()}
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise _refused(version, error) from error
+
+
 class SessionLoader:
     """Builds sessions one at a time: concurrent creation races in onnxruntime.
 
@@ -104,11 +122,11 @@ class SessionLoader:
         ModelLoadError
             As :meth:`build` and :meth:`try_out` do.
         """
-        session = self.build(version, graph, weights)
+        session = self.build(version, graph, read_weights(version, weights))
         self.try_out(session)
         return session
 
-    def build(self, version: ModelVersion, graph: Path, weights: Path) -> ModelSession:
+    def build(self, version: ModelVersion, graph: Path, weights: Weights) -> ModelSession:
         """Join a graph with a version's weights.
 
         Loading from paths keeps other threads running; loading from bytes
@@ -121,15 +139,13 @@ class SessionLoader:
         """
         with self._lock:
             try:
-                arrays = load_file(weights)
-                values = [_ORT.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
                 options = self._options()
-                options.add_external_initializers(list(arrays), values)
+                options.add_external_initializers(list(weights), list(weights.values()))
                 # Without its fallback, which prints to stdout and tries the same provider once more.
                 native = _ORT.InferenceSession(
                     str(graph), options, providers=["CPUExecutionProvider"], enable_fallback=0
                 )
-            except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, RuntimeError) as error:
                 raise _refused(version, error) from error
             except Exception as error:
                 # onnxruntime's own errors share no base class but Exception.
@@ -137,7 +153,7 @@ class SessionLoader:
                     raise _refused(version, error) from error
                 raise
         _check_input(version, native.get_inputs())
-        return ModelSession(version, native, (arrays, values))
+        return ModelSession(version, native, weights)
 
     def _options(self) -> Any:
         options = _ORT.SessionOptions()
