@@ -22,9 +22,9 @@ def main() -> None:
     sys.setswitchinterval(0.0005)
     settings = InferenceSettings()
     configure_logging(settings.log_level)
-    from inference.slot import limit_arenas
+    from inference.slot import set_up_heap
 
-    limit_arenas()
+    set_up_heap()
     asyncio.run(_run(settings))
 
 

@@ -12,8 +12,10 @@ from schemas.judgements import ModelRef
 
 PATIENCE_SECONDS = 0.1
 """Longest wait for a pause between frames: under a load without any, nobody should wait for one."""
-M_ARENA_MAX = -8
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
 """Of glibc's malloc.h."""
+LARGE_BYTES = 1024 * 1024
+"""More than an array of a frame, less than what a model asks for at a time."""
 
 
 class Serving:
@@ -161,20 +163,21 @@ class SessionSlot:
         # Freeing holds the interpreter for milliseconds, which no frame should wait for.
         await self.pause(PATIENCE_SECONDS)
         serving.free()
-        await asyncio.to_thread(return_memory)
 
     async def retired(self) -> None:
         """Wait until the memory of what was retired has been given back."""
         await asyncio.gather(*self._retiring)
 
 
-def return_memory() -> None:
-    """Give freed memory back to the system: a replaced session otherwise stays in the allocator's hands."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
+def set_up_heap() -> None:
+    """Let memory go back to the system when a model is freed, and not stay in the allocator's hands.
 
-
-def limit_arenas() -> None:
-    """Let all threads share two heaps: glibc otherwise gives each its own, and each keeps what a model left there."""
+    All threads share two heaps: glibc otherwise gives each its own, and each
+    keeps what a model left there. Large blocks lie outside of them: glibc
+    otherwise takes them from the heaps too, once some have been freed, and
+    trimming heaps stops every thread that allocates.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_ARENA_MAX, 2)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
