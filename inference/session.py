@@ -160,9 +160,8 @@ class SessionLoader:
         options = _ORT.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
-        # Each session has an arena of its own: it goes as a whole when the session is replaced, and what is trimmed
-        # from the heap then is not what the next runs need. Without it, each run asks the heap, and the first frames
-        # after a swap wait for pages.
+        # Each session has an arena of its own, which goes as a whole when the session is replaced. Without it, each run
+        # asks the heap, and the first frames after a swap wait for pages.
         options.enable_cpu_mem_arena = True
         # The first run of a shape would plan its memory and the second take it anew: a frame would wait for that, or
         # a session be tried out twice. From the arena, runs without a plan are as fast.
