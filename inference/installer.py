@@ -147,5 +147,6 @@ class ModelInstaller:
 
     async def _in_a_pause(self, step: Callable[[], T]) -> T:
         """Take a step when a batch has ended: what it takes of the processor and its caches, few frames miss."""
-        await self._slot.pause(PATIENCE_SECONDS)
+        if self._slot.current is not None:  # before the first model no frame is judged
+            await self._slot.pause(PATIENCE_SECONDS)
         return await asyncio.to_thread(step)
