@@ -34,6 +34,17 @@ class Labelled(Protocol):
         ...
 
 
+L = TypeVar("L", bound=Labelled)
+
+
+def by_domain(samples: Sequence[L]) -> dict[str, list[L]]:
+    """Group samples by their domains, in the order in which those come first."""
+    result: dict[str, list[L]] = {}
+    for sample in samples:
+        result.setdefault(sample.domain, []).append(sample)
+    return result
+
+
 class CropConfig(BaseModel):
     """How training samples are cut from frames.
 

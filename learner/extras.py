@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from learner.embedding import FrozenEmbedder
 from learner.settings import LearnerSettings
 from learner.state import State
+from learner.strategies import stores_logits
 from memory.admission import EMBEDDING
 from memory.episodic import EpisodicMemory
 from memory.samples import LOGITS, Sample
@@ -110,8 +111,9 @@ def make_extras(settings: LearnerSettings, logits: StoredLogits) -> Extras:
     classes = len(settings.classes)
     coreset = settings.memory.policy == "coreset"
     embed = FrozenEmbedder(settings.model, classes, settings.seed) if coreset else None
-    stores_logits = getattr(settings.strategy, "stores_logits", False)
-    return Extras(embed, classes, settings.trainer.crops.logits_stride if stores_logits else None, logits)
+    return Extras(
+        embed, classes, settings.trainer.crops.logits_stride if stores_logits(settings.strategy) else None, logits
+    )
 
 
 class Remembering:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from learner.crops import by_domain
 from learner.extras import StoredLogits
 from learner.settings import TrainingSettings
 from learner.state import State
@@ -130,7 +131,7 @@ class Learning:
             self._domains.remove(domain)
         elif self._domains:
             samples = await self._draw(Balanced({self._domains[-1]: _CONSOLIDATION}))
-            await self._run(lambda: self.trainer.end_domain(_by_domain(samples)))
+            await self._run(lambda: self.trainer.end_domain(by_domain(samples)))
         self._domains.append(domain)
         await self._run(lambda: self.trainer.begin_domain(domain))
 
@@ -210,7 +211,7 @@ class Learning:
         for _ in range(1, self.trainer.draws if counts else 1):
             # Each draw is without replacement, and independent of those before: a sample may be in several.
             samples += await self._draw(Balanced(counts))
-        drawn = _by_domain(samples)
+        drawn = by_domain(samples)
         fill_in = drawn.pop(current, [])
         return [*new, *fill_in], {name: await self._with_logits(found) for name, found in drawn.items()}
 
@@ -248,10 +249,3 @@ def load_weights(trainer: Trainer, tensors: Mapping[str, torch.Tensor]) -> None:
             }
         )
     )
-
-
-def _by_domain(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    result: dict[str, list[Sample]] = {}
-    for sample in samples:
-        result.setdefault(sample.domain, []).append(sample)
-    return result

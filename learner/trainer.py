@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from learner.crops import CropConfig, Cropper, Labelled, stored_logits
+from learner.crops import CropConfig, Cropper, Labelled, by_domain, stored_logits
 from learner.losses import LossConfig, SegmentationLoss
 from learner.model import Segmenter, used_parameters
 from learner.state import State
-from learner.strategies import DivergedError, StepReport, StrategyConfig, make_strategy
+from learner.strategies import DivergedError, StepReport, StrategyConfig, make_strategy, stores_logits
 from learner.strategies.batch import Batch
 from learner.strategies.generative import GenerativeStrategy
 from stream.preprocessing import pad_to_multiple, prepare
@@ -119,8 +119,8 @@ class Trainer:
         )
         self._steps = 0
         # What a strategy asks of the memory beside samples; most ask nothing. Logits and labels need a draw each.
-        self._stores_logits: bool = getattr(strategy, "stores_logits", False)
-        self._draws: int = 2 if self._stores_logits else 1
+        self._stores_logits = stores_logits(strategy)
+        self._draws = 2 if self._stores_logits else 1
 
     @property
     def model(self) -> Segmenter:
@@ -279,13 +279,10 @@ class Trainer:
 
     def _teach(self, strategy: GenerativeStrategy, samples: Sequence[Labelled], steps: int, batch_size: int) -> None:
         """Teach a generator what the first model was trained on: no step will show it again."""
-        by_domain: dict[str, list[Labelled]] = {}
-        for sample in samples:
-            by_domain.setdefault(sample.domain, []).append(sample)
+        domains = [(domain, found, _by_class(found)) for domain, found in by_domain(samples).items()]
         for step in range(steps):
-            domain = list(by_domain)[step % len(by_domain)]
-            shown = _by_class(by_domain[domain])
-            strategy.watch(self._cropper.batch(self._draw(by_domain[domain], shown, batch_size)), domain)
+            domain, found, showing = domains[step % len(domains)]
+            strategy.watch(self._cropper.batch(self._draw(found, showing, batch_size)), domain)
 
     def _draw(self, samples: Sequence[Labelled], showing: Sequence[Sequence[int]], count: int) -> list[Labelled]:
         """Draw frames; the configured share shows a defect, all classes as often as each other."""

@@ -2,6 +2,15 @@
 
 from learner.strategies.batch import Batch, LossFunction, StepReport
 from learner.strategies.composite import DivergedError, Strategy
-from learner.strategies.table import StrategyConfig, make_strategy
+from learner.strategies.table import StrategyConfig, make_strategy, stores_logits
 
-__all__ = ["Batch", "DivergedError", "LossFunction", "StepReport", "Strategy", "StrategyConfig", "make_strategy"]
+__all__ = [
+    "Batch",
+    "DivergedError",
+    "LossFunction",
+    "StepReport",
+    "Strategy",
+    "StrategyConfig",
+    "make_strategy",
+    "stores_logits",
+]

@@ -143,3 +143,8 @@ def _anchors(
             case LwfConfig() | LflConfig():
                 pass  # a distillation
     return made
+
+
+def stores_logits(config: StrategyConfig) -> bool:
+    """Tell whether a strategy rehearses what the network answered when it learned a sample."""
+    return isinstance(config, DerConfig | ComposedConfig) and config.stores_logits
