@@ -22,9 +22,10 @@ def main() -> None:
     sys.setswitchinterval(0.0005)
     settings = InferenceSettings()
     configure_logging(settings.log_level)
-    from inference.slot import set_up_heap
+    from inference.tuning import set_up_heap, wake_at_once
 
     set_up_heap()
+    wake_at_once()
     asyncio.run(_run(settings))
 
 

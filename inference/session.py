@@ -73,6 +73,16 @@ class ModelSession:
         mask, confidence, entropy = self._session.run(list(OUTPUTS), {self._input: images[:, None]}, options)
         return Predictions(mask, confidence, entropy)
 
+    def give_back(self) -> None:
+        """Return to the system the memory that runs took, while other Python threads run.
+
+        When the session is freed, that would hold the interpreter for as long as it takes.
+        """
+        options = _ORT.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        side = self.version.size_multiple
+        self.run(np.zeros((1, side, side), np.float32), options)
+
 
 Weights: TypeAlias = Mapping[str, Any]
 """Values of onnxruntime, by initializer; each keeps the array that it refers to."""

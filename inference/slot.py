@@ -1,8 +1,6 @@
 """The place where the serving model sits: swapped at once, freed when nobody uses it any more."""
 
 import asyncio
-import ctypes
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,10 +10,6 @@ from schemas.judgements import ModelRef
 
 PATIENCE_SECONDS = 0.1
 """Longest wait for a pause between frames: under a load without any, nobody should wait for one."""
-M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
-"""Of glibc's malloc.h."""
-LARGE_BYTES = 1024 * 1024
-"""More than an array of a frame, less than what a model asks for at a time."""
 
 
 class Serving:
@@ -160,24 +154,12 @@ class SessionSlot:
 
     async def _retire(self, serving: Serving) -> None:
         await serving.idle.wait()
-        # Freeing holds the interpreter for milliseconds, which no frame should wait for.
+        await self.pause(PATIENCE_SECONDS)
+        await asyncio.to_thread(serving.session.give_back)
+        # What is left is freed with the interpreter held for milliseconds, which no frame should wait for.
         await self.pause(PATIENCE_SECONDS)
         serving.free()
 
     async def retired(self) -> None:
         """Wait until the memory of what was retired has been given back."""
         await asyncio.gather(*self._retiring)
-
-
-def set_up_heap() -> None:
-    """Let memory go back to the system when a model is freed, and not stay in the allocator's hands.
-
-    All threads share two heaps: glibc otherwise gives each its own, and each
-    keeps what a model left there. Large blocks lie outside of them: glibc
-    otherwise takes them from the heaps too, once some have been freed, and
-    trimming heaps stops every thread that allocates.
-    """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_ARENA_MAX, 2)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 
 from inference.session import SessionLoader
@@ -102,3 +103,20 @@ def test_refuses_a_graph_that_does_not_end(tmp_path: Path) -> None:
     graph.write_bytes(endless(graph_bytes()))
     with pytest.raises(ModelLoadError, match="terminate"):
         SessionLoader(1, (16, 32), patience_seconds=0.3).load(version, graph, weights)
+
+
+def test_memory_that_runs_took_goes_back_before_the_session_does(tmp_path: Path) -> None:
+    session = LOADER.load(*write_model(tmp_path))
+    images = np.zeros((1, 4096, 4096), np.float32)
+    before = session.run(images[:, :48, :64])
+    session.run(images)
+    taken = resident_bytes()
+    session.give_back()
+    assert taken - resident_bytes() > images.nbytes / 2
+    after = session.run(images[:, :48, :64])
+    assert (after.mask == before.mask).all()
+    assert (after.confidence == before.confidence).all()
+
+
+def resident_bytes() -> int:
+    return psutil.Process().memory_info().rss
