@@ -49,14 +49,18 @@ def hidden_change_figures(seeds: int = 6) -> list[Figure]:
     )
     return [
         measured(
-            "stationary streams that opened a domain",
+            "hidden changes: stationary streams that opened a domain",
             sum(false) / len(false),
             "",
             f"{len(false)} streams of {BEFORE + AFTER} labels",
             at_most=0.05,
         ),
-        measured("hidden changes that opened exactly one domain", len(exact) / len(found), "", method, at_least=0.9),
-        measured("labels until a hidden change is found", statistics.median(exact), "labels", f"median of {method}"),
+        measured(
+            "hidden changes: those that opened exactly one domain", len(exact) / len(found), "", method, at_least=0.9
+        ),
+        measured(
+            "hidden changes: labels until one is found", statistics.median(exact), "labels", f"median of {method}"
+        ),
     ]
 
 

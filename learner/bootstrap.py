@@ -166,16 +166,17 @@ async def publish_first_model(
         steps = await asyncio.to_thread(train_first_model, trainer, training, settings)
         seconds = time.monotonic() - began
         _log.info("first model: %d steps in %.1f s on %d frames", steps, seconds, len(training))
-        await _remember(training, held_out, settings)
         artifacts = ArtifactStore(uri, options, cache_dir=settings.checkpoint.folder / "cache")
-        kept = {
-            GOLDEN: _spread(held_out, settings.evaluation.golden),
-            FIRST_TRAINING: training,
-            FIRST_HELD_OUT: held_out,
-        }
-        for kind, chosen in kept.items():
-            if chosen:
-                await asyncio.to_thread(SampleSet(uri, options, name, kind, artifacts).keep, chosen)
+        if settings.memory.store == "redis":
+            await _remember(training, held_out, settings)
+            kept = {
+                GOLDEN: _spread(held_out, settings.evaluation.golden),
+                FIRST_TRAINING: training,
+                FIRST_HELD_OUT: held_out,
+            }
+            for kind, chosen in kept.items():
+                if chosen:
+                    await asyncio.to_thread(SampleSet(uri, options, name, kind, artifacts).keep, chosen)
         learned = Learned(
             0, {}, {}, (), clock(), {"first_model_seconds": seconds, "first_model_frames": float(len(training))}
         )

@@ -110,7 +110,7 @@ def make_extras(settings: LearnerSettings, logits: StoredLogits) -> Extras:
     """Return what the settings want stored with a sample. Blocking: a coreset's network is built."""
     classes = len(settings.classes)
     coreset = settings.memory.policy == "coreset"
-    embed = FrozenEmbedder(settings.model, classes, settings.seed) if coreset else None
+    embed = FrozenEmbedder.of(settings.model, classes, settings.seed) if coreset else None
     return Extras(
         embed, classes, settings.trainer.crops.logits_stride if stores_logits(settings.strategy) else None, logits
     )

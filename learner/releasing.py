@@ -119,7 +119,9 @@ class Releasing:
         if parent is not None:
             past = self._validation.of_domains(self._learning.domains[:-1], self._settings.evaluation.past_per_domain)
             with timer.part("gate"):
-                verdict = await self._run(partial(self._served.judge, candidate, self._golden, newest, past))
+                candidate, verdict = await self._run(
+                    partial(self._served.choose, candidate, self._golden, newest, past)
+                )
             self._metrics.gate_seconds.observe(verdict.seconds)
             if not verdict.passed:
                 self._refused("refused")
@@ -193,7 +195,9 @@ class Releasing:
         return True
 
     async def _keep_golden(self) -> None:
-        """Fix the golden set as soon as labels are held out; who came first wins."""
+        """Fix the golden set as soon as labels are held out, if any may be stored; who came first wins."""
+        if self._settings.memory.store == "process":
+            return
         samples = self._validation.newest(self._settings.evaluation.golden)
         if samples:
             await self._run(partial(self._golden_store.keep, samples))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from learner.averaging import between
 from learner.model import build_model
 from learner.release_gate import ReleaseGate
 from learner.releaser import Releaser
@@ -78,6 +79,26 @@ class Served:
         seconds = time.perf_counter() - began
         self.scores.keep(s.label_id for samples in sets.values() for s in samples)
         return self._gate.judge(theirs, ours, seconds)
+
+    def choose(
+        self, candidate: FrameScores, golden: Sequence[Sample], newest: Sequence[Sample], past: Sequence[Sample]
+    ) -> tuple[FrameScores, GateVerdict]:
+        """Judge a candidate, and if it is refused what lies between it and the serving version.
+
+        Returns
+        -------
+        tuple of FrameScores and GateVerdict
+            The first that passes, else the candidate; with its verdict.
+        """
+        whole = self.judge(candidate, golden, newest, past)
+        if whole.passed:
+            return candidate, whole
+        for share in self._settings.release.fallbacks:
+            part = self._scores_of(between(self.scores.model, candidate.model, share))
+            verdict = self.judge(part, golden, newest, past)
+            if verdict.passed:
+                return part, verdict
+        return candidate, whole
 
     def _load(self, version: ModelVersion) -> FrameScores:
         model = build_model(self._settings.model.model_copy(update={"pretrained": False}), len(self._settings.classes))

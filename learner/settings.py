@@ -43,8 +43,13 @@ class HoldoutSettings(Section):
 
 
 class MemorySettings(Section):
-    """Bounds of what is kept in Redis."""
+    """Bounds of what is kept, and where."""
 
+    store: Literal["redis", "process"] = Field(
+        "redis",
+        description="Where labelled scans are: in Redis, with a golden set in the registry; or in the memory of the "
+        "learner alone, which then writes no scan anywhere and reads the labels topic again when it starts.",
+    )
     samples: Count = Field(1000, description="Samples kept for rehearsal, over all domains.")
     bytes: Count = Field(512 * MIB, description="Bytes of them.")
     validation_samples: Count = Field(128, description="Held-out samples kept, over all domains.")
@@ -128,6 +133,11 @@ class ReleaseSettings(Section):
     labels: Count = Field(16, description="Labels learned since the last attempt.")
     seconds: Annotated[float, Field(gt=0)] = Field(
         4.0, description="Or seconds since the last attempt, with a label learned."
+    )
+    fallbacks: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.5, 0.25),
+        description="Shares of the way from the serving weights to a candidate's at which another is judged, one after "
+        "the other, where the whole candidate is refused.",
     )
     parity_frames: Count = Field(2, description="Frames on which torch and onnxruntime must agree.")
     rollback_window: Count = Field(

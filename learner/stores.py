@@ -1,5 +1,6 @@
-"""The two memories in Redis: what is rehearsed, and what is only ever judged."""
+"""The two memories: what is rehearsed, and what is only ever judged."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from learner.patience import Patience, PatientStore
 from learner.settings import LearnerSettings
 from memory.episodic import EpisodicMemory
 from memory.stores.base import Capacity, SampleStore
+from memory.stores.in_memory import InMemoryStore
 from memory.stores.redis import RedisStore, open_redis
 
 
@@ -43,15 +45,12 @@ def memory_rules(settings: LearnerSettings) -> dict[str, Any]:
 async def open_memories(
     settings: LearnerSettings, resources: AsyncExitStack, rng: np.random.Generator, patiently: Patience | None = None
 ) -> Memories:
-    """Open both on one client, which the resources close; with patience, whatever is asked of them waits for Redis."""
-    client = open_redis(settings.redis)
-    resources.push_async_callback(client.aclose)
-    bounds, prefix = settings.memory, settings.redis.key_prefix
+    """Open both; Redis has one client for them, which the resources close.
 
-    def store(name: str) -> SampleStore:
-        opened = RedisStore(client, prefix=f"{prefix}{name}")
-        return opened if patiently is None else PatientStore(opened, patiently)
-
+    With patience, whatever is asked of them waits for Redis.
+    """
+    bounds = settings.memory
+    store = _in_redis(settings, resources, patiently) if bounds.store == "redis" else lambda _: InMemoryStore()
     return Memories(
         EpisodicMemory(
             store("memory"),
@@ -66,3 +65,16 @@ async def open_memories(
             rng=np.random.default_rng(bounds.seed),
         ),
     )
+
+
+def _in_redis(
+    settings: LearnerSettings, resources: AsyncExitStack, patiently: Patience | None
+) -> Callable[[str], SampleStore]:
+    client = open_redis(settings.redis)
+    resources.push_async_callback(client.aclose)
+
+    def store(name: str) -> SampleStore:
+        opened = RedisStore(client, prefix=f"{settings.redis.key_prefix}{name}")
+        return opened if patiently is None else PatientStore(opened, patiently)
+
+    return store

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.figures import Figure, print_table, read_results, write_results
-from benchmarks.learning import digits, mnist, surfaces
+from benchmarks.hidden_changes import hidden_change_figures
+from benchmarks.learning import digits, labels, memories, mnist, surfaces
 from benchmarks.learning.page import page
 from benchmarks.learning.step_times import step_times
 from benchmarks.learning.table import Table
@@ -22,7 +23,7 @@ from learner.lab.spreading import Workers
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "continual-learning.md"
-STEPS = "steps"
+STEPS, HIDDEN = "steps", "hidden-changes"
 
 
 def run_table(table: Table, folder: Path, workers: Workers, console: Console) -> list[Result]:
@@ -50,10 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     tables = [
         *digits.tables(quick=said.quick),
+        *memories.tables(quick=said.quick),
         *mnist.tables(said.data, quick=said.quick),
         *surfaces.tables(said.data, quick=said.quick),
+        *([] if said.quick else labels.tables(said.data)),
     ]
-    keys = [STEPS, *(table.key for table in tables)]
+    keys = [STEPS, *([] if said.quick else [HIDDEN]), *(table.key for table in tables)]
     if unknown := set(said.only or ()) - set(keys):
         parser.error(f"no table {', '.join(sorted(unknown))}; there are {', '.join(keys)}")
     wanted = set(said.only or keys)
@@ -62,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     notes: list[str] = []
     if STEPS in wanted:
         figures += step_times(quick=said.quick)
+    if HIDDEN in wanted:
+        figures += hidden_change_figures()
     for table in tables:
         if table.key not in wanted:
             continue

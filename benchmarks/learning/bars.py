@@ -16,7 +16,7 @@ SLACK = 1.0
 """Points by which a method may be under the figure it is compared with."""
 
 
-def published(table: str, streams: Mapping[str, str], beside: str | None = None) -> Judge:
+def published(table: str, streams: Mapping[str, str], measured_table: str | None = None) -> Judge:
     """Return what holds methods against a published table.
 
     Parameters
@@ -25,8 +25,9 @@ def published(table: str, streams: Mapping[str, str], beside: str | None = None)
         Key in the file of published figures.
     streams : mapping of str to str
         Name of the stream to its key there.
-    beside : str or None
-        Key of a second table, which is only told.
+    measured_table : str or None
+        Key of what the authors' own code gave: where there is such a figure
+        it is the bar, as it was made on a stream of known make.
     """
 
     def judge(book: Book) -> Sequence[Figure]:
@@ -36,12 +37,13 @@ def published(table: str, streams: Mapping[str, str], beside: str | None = None)
                 found = book.of(method, stream)
                 if found is None:
                     continue
-                how = f"{PUBLISHED[table]['source']}: {value}"
-                if beside is not None and method in PUBLISHED[beside][key]:
-                    how += f"; {PUBLISHED[beside]['source']}: {PUBLISHED[beside][key][method]}"
+                how, bar = f"{PUBLISHED[table]['source']}: {value}", value
+                if measured_table is not None and method in PUBLISHED[measured_table][key]:
+                    bar = PUBLISHED[measured_table][key][method]
+                    how += f"; {PUBLISHED[measured_table]['source']}: {bar}"
                 if found.known_error:
                     how += f"; standard error {found.error:.2f}"
-                figures.append(measured(Table.name(stream, method), found.mean, "%", how, at_least=value - SLACK))
+                figures.append(measured(Table.name(stream, method), found.mean, "%", how, at_least=bar - SLACK))
         return figures
 
     return judge
@@ -142,6 +144,48 @@ def at_most(method: str, score: str, bar: float) -> Judge:
             if found is not None:
                 how = f"mean over {book.seeds(method, stream)} seeds"
                 figures.append(measured(Table.name(stream, method, score), found.mean, "%", how, at_most=bar))
+        return figures
+
+    return judge
+
+
+def falls(method: str, others: Sequence[str], score: str, points: float) -> Judge:
+    """Return what holds a score of others within points of a method's."""
+
+    def judge(book: Book) -> Sequence[Figure]:
+        figures = []
+        for stream in book.streams:
+            whole = book.of(method, stream, score)
+            for name in others:
+                found = book.of(name, stream, score)
+                if whole is None or found is None:
+                    continue
+                how = (
+                    f"{found.mean:.1f} ± {found.known_error:.1f} of {whole.mean:.1f} ± {whole.known_error:.1f}, mean "
+                    f"over {book.seeds(name, stream)} seeds"
+                )
+                figures.append(
+                    measured(
+                        f"{stream}, {name}, fall of {score}", whole.mean - found.mean, "points", how, at_most=points
+                    )
+                )
+        return figures
+
+    return judge
+
+
+def told_beside(method: str, others: Sequence[str]) -> Judge:
+    """Return what tells by how much others are above a method, seed by seed; nothing is held against it."""
+
+    def judge(book: Book) -> Sequence[Figure]:
+        figures = []
+        for stream in book.streams:
+            for name in others:
+                gain = book.gain(name, method, stream)
+                if gain is None:
+                    continue
+                how = f"mean of {book.seeds(name, stream)} seeds, standard error {gain.known_error:.2f}"
+                figures.append(measured(f"{stream}, {name} over {method}", gain.mean, "points", how))
         return figures
 
     return judge

@@ -36,6 +36,8 @@ def ours() -> list[Method]:
         method("replay", "replay", SGD),
         method("DER++", "der", SGD),
         method("GEM", "gem", SGD, replay=False),
+        method("GEM, gradients used for 4 steps", "gem", SGD, replay=False, refresh_every=4),
+        method("GEM, 2 constraints", "gem", SGD, replay=False, constraints=2),
         method("GEM with replay", "gem", SGD),
         method("A-GEM", "a_gem", SGD, replay=False, draw=EACH),
         method("EWC", "ewc", SGD),

@@ -57,7 +57,7 @@ def buzzega(data: Path, change: str, *, quick: bool) -> Table:
             evaluation=EvaluationConfig(ahead=False),
         ),
         judges=(
-            published("buzzega", streams, beside="buzzega-measured"),
+            published("buzzega", streams, "buzzega-measured"),
             above_published("buzzega", streams, DEFAULT, "200"),
         ),
         text="The rotated stream depends on its 20 random angles: compare within it.",

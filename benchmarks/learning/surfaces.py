@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from benchmarks.learning.bars import at_most, near_joint
+from benchmarks.learning.bars import at_most, beats, near_joint, told_beside
 from benchmarks.learning.methods import DEFAULT, default, method
 from benchmarks.learning.table import Table
 from learner.lab.networks import SegmenterConfig
-from learner.lab.settings import EvaluationConfig, Experiment, OptimizerConfig, ReleaseConfig, Schedule
+from learner.lab.settings import EvaluationConfig, Experiment, Method, OptimizerConfig, ReleaseConfig, Schedule
 from learner.lab.streams import TilesConfig
+from learner.strategies.generative import BrainInspiredReplayConfig
 
 ADAMW = OptimizerConfig(kind="adamw", learning_rate=5e-4, weight_decay=1e-4)
 BATCH, MEMORY = 8, 200
@@ -59,8 +60,63 @@ def table(data: Path, stream: str, steps: int, *, quick: bool) -> Table:
     )
 
 
+def store_nothing(data: Path) -> Table:
+    """Return the table of methods that keep no scan, with brain-inspired replay whole and without each part."""
+    config = TilesConfig(data=data)
+    parts = {
+        "internal": "internal replay",
+        "distill": "distillation",
+        "gating": "gates",
+        "conditional": "a conditional prior",
+        "feedback": "replay through feedback",
+    }
+    others = [
+        method("fine-tuning", "fine_tuning", ADAMW),
+        method("online EWC", "online_ewc", ADAMW),
+        method("SI", "si", ADAMW),
+        method("LwF", "lwf", ADAMW),
+        method("LFL", "lfl", ADAMW),
+        method("generative replay", "generative_replay", ADAMW),
+    ]
+    ours = [
+        method("BI-R", "bir", ADAMW),
+        method("BI-R and SI", "bir", ADAMW, penalties=({"kind": "si"},)),
+        *(
+            Method(
+                name=f"BI-R without {name}",
+                strategy=BrainInspiredReplayConfig.model_validate({part: False}),
+                optimizer=ADAMW,
+            )
+            for part, name in parts.items()
+        ),
+    ]
+    return Table(
+        key="store-nothing",
+        title=f"{config.name}, nothing stored",
+        experiment=Experiment(
+            title=f"{config.name}, nothing stored",
+            streams=(config,),
+            methods=tuple(m.model_copy(update={"clip_norm": 1.0}) for m in (*others, *ours)),
+            seeds=(0, 1, 2),
+            network=SegmenterConfig(),
+            schedule=Schedule(batch_size=BATCH),
+            evaluation=EvaluationConfig(ahead=False),
+            augment=True,
+        ),
+        judges=(
+            beats("BI-R", [m.name for m in others]),
+            told_beside("BI-R", [m.name for m in ours[2:]]),
+        ),
+        also=("forgetting",),
+        text="No raw scan is kept: features are generated, or nothing is replayed. Dice.",
+    )
+
+
 def tables(data: Path, *, quick: bool) -> list[Table]:
     """Return the tables of both streams; the quick one is one step on few tiles."""
     if quick:
         return [table(data, "exposures", 1, quick=True)]
-    return [table(data, stream, steps, quick=False) for stream in ("exposures", "hard") for steps in STEPS]
+    return [
+        *(table(data, stream, steps, quick=False) for stream in ("exposures", "hard") for steps in STEPS),
+        store_nothing(data),
+    ]

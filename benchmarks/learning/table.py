@@ -37,16 +37,28 @@ class Book:
 
     def of(self, method: str, stream: str, score: str = "average") -> Scores | None:
         """Return a score in percent, None where nothing was measured."""
-        found = [
-            value
-            for r in self._results
-            if r.job.method.name == method and r.job.stream.name == stream
-            if (value := scores(r).get(score)) is not None
-        ]
+        found = list(self._by_seed(method, stream, score).values())
         if not found:
             return None
         mean, error = mean_and_error(found)
         return Scores(100 * mean, 100 * error)
+
+    def gain(self, method: str, other: str, stream: str, score: str = "average") -> Scores | None:
+        """Return how far a score of a method is above another's, in points, over the seeds that both have."""
+        pairs = [self._by_seed(name, stream, score) for name in (method, other)]
+        found = [pairs[0][seed] - pairs[1][seed] for seed in pairs[0].keys() & pairs[1].keys()]
+        if not found:
+            return None
+        mean, error = mean_and_error(found)
+        return Scores(100 * mean, 100 * error)
+
+    def _by_seed(self, method: str, stream: str, score: str) -> dict[int, float]:
+        return {
+            r.job.seed: value
+            for r in self._results
+            if r.job.method.name == method and r.job.stream.name == stream
+            if (value := scores(r).get(score)) is not None
+        }
 
     @property
     def methods(self) -> list[str]:

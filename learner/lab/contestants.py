@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from learner.lab.coreset import by_gradient, by_what_it_shows
 from learner.lab.judging import HeadLoss
 from learner.lab.memory import LabMemory
 from learner.lab.networks import learned_parameters
-from learner.lab.settings import AvalancheConfig, Job, JointConfig, OptimizerConfig
+from learner.lab.settings import AvalancheConfig, Job, JointConfig, MemoryConfig, OptimizerConfig
 from learner.lab.streams import Samples, Stream
 from learner.losses import ClassLoss, SegmentationLoss
 from learner.strategies import Batch, LossFunction, make_strategy
@@ -44,7 +45,7 @@ class OwnContestant:
         self._model = model
         self._names = [domain.name for domain in stream.domains]
         self._settings = method.memory
-        self._memory = None if method.memory is None else LabMemory(method.memory, len(stream.domains), rng)
+        self._memory = None if method.memory is None else make_memory(method.memory, model, stream, rng)
         self._parameters = learned_parameters(model, stream)
         self._optimizer = make_optimizer(method.optimizer, self._parameters)
         self._reset = method.optimizer.reset
@@ -133,6 +134,16 @@ class OwnContestant:
             return {}
         last = self._domain + 1 if self._settings.current else self._domain
         return self._memory.draw({i: self._names[i] for i in range(last)})
+
+
+def make_memory(config: MemoryConfig, model: nn.Module, stream: Stream, rng: np.random.Generator) -> LabMemory:
+    """Return an empty memory for samples of a stream."""
+    describe = None
+    if config.policy == "diverse":
+        describe = by_what_it_shows(model, stream)
+    elif config.policy == "diverse_gradients":
+        describe = by_gradient(model)
+    return LabMemory(config, len(stream.domains), rng, describe)
 
 
 def make_loss(job: Job, stream: Stream) -> LossFunction:

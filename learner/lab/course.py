@@ -10,11 +10,13 @@ import psutil
 import torch
 from torch import nn
 
+from learner.averaging import RunningAverage
 from learner.lab.augment import augmented
 from learner.lab.avalanche import AvalancheContestant
 from learner.lab.contestants import OwnContestant
 from learner.lab.judging import judge
 from learner.lab.metrics import Look
+from learner.lab.panel import Panel
 from learner.lab.results import Domain
 from learner.lab.schedule import batches_of, joint_batches, number_of_batches
 from learner.lab.serving import Server
@@ -42,6 +44,7 @@ class Course:
     stream: Stream
     model: nn.Module
     order: torch.Generator
+    panel: Panel | None
     log: Log | None
     on_step: Callable[[int, int], None]
     steps: int = 0
@@ -60,6 +63,9 @@ class Course:
         self.resident = self.resident_at_start = psutil.Process().memory_info().rss
         if job.releases is not None and not isinstance(job.method.strategy, JointConfig | AvalancheConfig):
             self.server = Server(job.releases, stream, self.model, job.evaluation.samples)
+        averaging = job.method.averaging
+        self._average = RunningAverage(self.model, averaging) if averaging else None
+        self._shown = self.model if self._average is None else self._average.model
         self._watched = [self._judged(i).first(job.evaluation.samples) for i in range(domains)]
 
     def learn_in_order(self, contestant: OwnContestant) -> None:
@@ -104,6 +110,12 @@ class Course:
     def _learn(self, contestant: OwnContestant, arrived: Batch, index: int | None) -> None:
         """Make the steps that a batch pays for; ``index`` is its domain, None where it is of all."""
         steps = 1 if index is None else self.job.schedule.steps_per_batch
+        if self.panel is not None and index is not None:
+            serving = None if self.server is None else self.server.serving
+            heard = self.panel.label(arrived, self.stream.domains[index], serving)
+            if heard is None:
+                return
+            arrived = heard
         began = time.perf_counter()
         contestant.arrive(arrived)
         spent = time.perf_counter() - began
@@ -120,6 +132,8 @@ class Course:
         self.samples += len(arrived)
 
     def _after_step(self, index: int | None) -> None:
+        if self._average is not None:
+            self._average.follow()
         if index is not None:
             if self.server is not None:
                 self.server.after_step(index)
@@ -153,7 +167,7 @@ class Course:
         return samples
 
     def _score(self, j: int, samples: Samples) -> float:
-        return judge(self.model, self.stream, self.stream.domains[j], samples).score(masks=self.stream.masks)
+        return judge(self._shown, self.stream, self.stream.domains[j], samples).score(masks=self.stream.masks)
 
     def last_domains(self) -> Iterator[Domain]:
         """Describe each domain as the network leaves it."""
@@ -163,7 +177,7 @@ class Course:
             if not self.stream.masks:
                 yield Domain.model_validate(sizes)
                 continue
-            found = judge(self.model, self.stream, domain, samples, calls=True)
+            found = judge(self._shown, self.stream, domain, samples, calls=True)
             hit_rate = found.calls.hit_rate
             yield Domain.model_validate(
                 {

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from learner.lab.coreset import Coreset, Describe, Points
 from learner.lab.settings import MemoryConfig
 from learner.strategies import Batch
 
@@ -26,10 +27,16 @@ class LabMemory:
         Domains that there will be: a ring has an equal share for each.
     rng : numpy.random.Generator
         Of admissions and draws.
+    describe : callable or None
+        Says where samples lie among each other; a coreset needs it.
     """
 
-    def __init__(self, config: MemoryConfig, domains: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, config: MemoryConfig, domains: int, rng: np.random.Generator, describe: Describe | None = None
+    ) -> None:
         self._config = config
+        self._describe = describe
+        self._coreset = Coreset(config.samples)
         self._rng = rng
         self._share = max(1, config.samples // domains)
         self._slots: list[tuple[int, int]] = []  # domain and class of what lies in each slot
@@ -54,10 +61,13 @@ class LabMemory:
         if not len(self._images):
             self._make_room(batch, logits)
         classes = batch.targets.tolist() if batch.targets.ndim == 1 else [domain] * len(batch)
-        for i, label in enumerate(classes):
-            slot = self._admit(domain, label)
+        points = [None] * len(batch) if self._describe is None else list(self._describe(batch))
+        for i, (label, point) in enumerate(zip(classes, points, strict=True)):
+            slot = self._admit(domain, label, point)
             if slot is None:
                 continue
+            if point is not None:
+                self._coreset.put(slot, point)
             if slot == len(self._slots):
                 self._slots.append((domain, label))
             else:
@@ -95,7 +105,7 @@ class LabMemory:
                 raise ValueError(msg)
             self._logits = logits.new_zeros(room, *logits.shape[1:])
 
-    def _admit(self, domain: int, label: int) -> int | None:
+    def _admit(self, domain: int, label: int, point: Points | None) -> int | None:
         """Return the slot that a sample goes to, or None."""
         match self._config.policy:
             case "reservoir":
@@ -106,6 +116,9 @@ class LabMemory:
                 return self._balanced(label, [own for _, own in self._slots])
             case "domain_balanced":
                 return self._balanced(domain, [own for own, _ in self._slots])
+            case "diverse" | "diverse_gradients":
+                assert point is not None
+                return self._diverse(domain, point)
 
     def _reservoir(self) -> int | None:
         seen = self._seen[0]
@@ -137,6 +150,16 @@ class LabMemory:
             victim = largest[int(self._rng.integers(len(largest)))]
             own = [slot for slot, other in enumerate(kept) if other == victim]
         return own[int(self._rng.integers(len(own)))]
+
+    def _diverse(self, domain: int, point: Points) -> int | None:
+        """Fill up; then the most redundant sample of a domain with the most goes, be it the newcomer."""
+        if len(self._slots) < self._config.samples:
+            return len(self._slots)
+        counts = Counter(own for own, _ in self._slots)
+        most = max(counts.values())
+        largest = domain if counts[domain] == most else min(own for own, count in counts.items() if count == most)
+        slots = [slot for slot, (own, _) in enumerate(self._slots) if own == largest]
+        return self._coreset.most_redundant(slots, point) if largest == domain else self._coreset.nearest(slots)
 
     def _by_domain(self, names: Mapping[int, str]) -> dict[int, list[int]]:
         found: dict[int, list[int]] = {}

@@ -21,6 +21,7 @@ _EXPLAINED = {
     "forward transfer": "mean gain on a domain from learning those before it",
     "min-ACC": "mean over past domains of the worst score each ever had after it was learned",
     "WC-ACC": "that and the newest domain, weighed by their numbers",
+    "served": "mean score of the last served version on all domains begun",
     "served regret": "largest drop on a past domain of any served version from the best served before it",
     "refused releases": "share of the candidates that the gate refused",
     "hit rate": "share of the true indications that a judged pixel lies on, mean over domains",

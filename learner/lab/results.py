@@ -78,6 +78,14 @@ class Served(_Part):
         return self.refused / total if total else float("nan")
 
 
+class Labels(_Part):
+    """What became of a panel's labels: given, of them wrong, and set aside because of who gave them."""
+
+    given: int
+    wrong: int
+    set_aside: int
+
+
 class Result(_Part):
     """What a job found.
 
@@ -97,6 +105,8 @@ class Result(_Part):
         What was judged within domains.
     served : Served or None
         What would have been served.
+    labels : Labels or None
+        Of a panel.
     domains : tuple of Domain
         What the last network makes of each.
     steps, samples : int
@@ -121,6 +131,7 @@ class Result(_Part):
     matrix: tuple[tuple[float | None, ...], ...]
     looks: tuple[LookRow, ...] = ()
     served: Served | None = None
+    labels: Labels | None = None
     domains: tuple[Domain, ...]
     steps: int
     samples: int
@@ -162,6 +173,7 @@ def scores(result: Result) -> dict[str, float]:
         found["min-ACC"] = metrics.min_accuracy(looks)
         found["WC-ACC"] = metrics.worst_case_accuracy(looks)
     if result.served is not None:
+        found["served"] = float(np.mean(result.served.versions[-1].scores)) if result.served.versions else float("nan")
         found["served regret"] = metrics.served_regret([row.look() for row in result.served.versions])
         found["refused releases"] = result.served.refused_share
     hits = [d.hit_rate for d in result.domains if d.hit_rate is not None]

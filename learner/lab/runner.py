@@ -12,6 +12,7 @@ from learner.lab.avalanche import AvalancheContestant
 from learner.lab.contestants import OwnContestant
 from learner.lab.course import Course, Log
 from learner.lab.networks import build_network
+from learner.lab.panel import Panel
 from learner.lab.results import LookRow, Result, Served
 from learner.lab.settings import AvalancheConfig, Job, JointConfig
 from learner.strategies import DivergedError
@@ -43,8 +44,8 @@ def run(
         If its parts do not go together.
     """
     began = time.perf_counter()
-    stream_seed, weights, order, memory = (
-        int(s.generate_state(1, np.uint64)[0] >> 1) for s in np.random.SeedSequence(job.seed).spawn(4)
+    stream_seed, weights, order, memory, labels = (
+        int(s.generate_state(1, np.uint64)[0] >> 1) for s in np.random.SeedSequence(job.seed).spawn(5)
     )
     stream = job.stream.open(stream_seed)
     model = build_network(job.method.network or job.network, stream, weights)
@@ -54,7 +55,13 @@ def run(
         contestant = AvalancheContestant(job, stream, model)
     else:
         contestant = OwnContestant(job, stream, model, np.random.default_rng(memory))
-    course = Course(job, stream, model, torch.Generator().manual_seed(order), log, on_step)
+    panel = None
+    if (who := job.method.panel) is not None:
+        panel = Panel(who, stream, np.random.default_rng(labels))
+    if who is not None and who.compared and job.releases is None:
+        msg = f"{job.method.name!r} compares inspectors by what is served: set releases"
+        raise ValueError(msg)
+    course = Course(job, stream, model, torch.Generator().manual_seed(order), panel, log, on_step)
     diverged = None
     try:
         if isinstance(contestant, AvalancheContestant):
@@ -77,6 +84,7 @@ def run(
         served=None
         if course.server is None
         else Served(versions=tuple(map(LookRow.of, course.server.served)), refused=course.server.refused),
+        labels=None if panel is None else panel.labels,
         domains=tuple(course.last_domains()),
         steps=course.steps,
         samples=course.samples,

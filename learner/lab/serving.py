@@ -1,11 +1,11 @@
 """What would have been served: candidates at every k-th step, through the learner's gate."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import torch
 from torch import nn
 
+from learner.averaging import RunningAverage, between
 from learner.lab.judging import judge
 from learner.lab.metrics import Look
 from learner.lab.settings import ReleaseConfig
@@ -29,6 +29,11 @@ class Server:
     samples : int
         Most test samples of each domain that a version is judged on.
 
+    Attributes
+    ----------
+    serving : nn.Module or None
+        The last version released.
+
     Raises
     ------
     ValueError
@@ -43,15 +48,15 @@ class Server:
         self._stream = stream
         self._tests = [domain.test.first(samples) for domain in stream.domains]
         self._gated = [domain.validation.first(config.gate_samples) for domain in stream.domains]
-        self._live = model
-        self._candidate = copy.deepcopy(model).requires_grad_(requires_grad=False)
-        self._serving: nn.Module | None = None
+        self._average = RunningAverage(model, config.averaging)
+        self.serving: nn.Module | None = None
         self._serving_counts: dict[int, Sequence[Confusion]] = {}
         names = stream.classes[1:] if stream.masks else ("right",)
         table = ClassTable(classes=tuple(DefectClass(code=i, name=name) for i, name in enumerate(names, 1)))
         self._gate = None if config.gate is None else ReleaseGate(config.gate, table)
         self.served: list[Look] = []
         self.refused = 0
+        self._debts: dict[int, float] = {}
         self._steps = 0
 
     @property
@@ -60,27 +65,51 @@ class Server:
         return len(self.served) + self.refused
 
     def after_step(self, domain: int) -> None:
-        """Move the average; at every k-th step, try to release it."""
+        """Move the average; at every k-th step, try to release it, or else what lies between it and what is served."""
         self._steps += 1
-        self._average(self._config.averaging)
+        self._average.follow()
         if self._steps % self._config.every:
             return
-        counts = self._judge(self._candidate, range(domain + 1))
-        if self._gate is not None and self._serving is not None:
-            # Domains that have begun since this version was released.
-            new = [i for i in range(domain + 1) if i not in self._serving_counts]
-            self._serving_counts |= self._judge(self._serving, new)
-            serving = {i: self._serving_counts[i] for i in range(domain + 1)}
-            if not self._gate.judge(self._sets(serving, domain), self._sets(counts, domain)).passed:
-                self.refused += 1
+        for candidate in self._candidates():
+            counts = self._judge(candidate, range(domain + 1))
+            if self._passes(counts, domain):
+                self._release(candidate, counts, domain)
                 return
-        self._serving = copy.deepcopy(self._candidate)
+        self.refused += 1
+
+    def _candidates(self) -> Iterator[nn.Module]:
+        yield self._average.model
+        if self.serving is not None:
+            for share in self._config.fallbacks:
+                yield between(self.serving, self._average.model, share)
+
+    def _passes(self, counts: Mapping[int, Sequence[Confusion]], domain: int) -> bool:
+        if self._gate is None or self.serving is None:
+            return True
+        # Domains that have begun since this version was released.
+        new = [i for i in range(domain + 1) if i not in self._serving_counts]
+        self._serving_counts |= self._judge(self.serving, new)
+        serving = {i: self._serving_counts[i] for i in range(domain + 1)}
+        if not self._gate.judge(self._sets(serving, domain), self._sets(counts, domain)).passed:
+            return False
+        most = self._config.regret
+        return most is None or all(debt <= most for i, debt in self._debts_with(counts).items() if i < domain)
+
+    def _debts_with(self, counts: Mapping[int, Sequence[Confusion]]) -> dict[int, float]:
+        """Return how far each domain would be under the best ever released, on validation samples."""
+        return {
+            i: max(0.0, self._debts.get(i, 0.0) + dice(self._serving_counts[i]) - dice(own))
+            for i, own in counts.items()
+            if i in self._serving_counts
+        }
+
+    def _release(self, candidate: nn.Module, counts: dict[int, Sequence[Confusion]], domain: int) -> None:
+        self._debts = self._debts_with(counts)
+        self.serving = copy.deepcopy(candidate)
         self._serving_counts = counts
+        masks, domains = self._stream.masks, self._stream.domains
         scores = [
-            judge(self._candidate, self._stream, self._stream.domains[i], self._tests[i]).score(
-                masks=self._stream.masks
-            )
-            for i in range(domain + 1)
+            judge(candidate, self._stream, domains[i], self._tests[i]).score(masks=masks) for i in range(domain + 1)
         ]
         self.served.append(Look(self._steps, domain, scores))
 
@@ -95,9 +124,8 @@ class Server:
         past = {named[i]: counts[i] for i in counts if i != domain}
         return {NEWEST: {named[domain]: counts[domain]}, **({PAST: past} if past else {})}
 
-    @torch.no_grad()
-    def _average(self, keep: float) -> None:
-        for average, live in zip(self._candidate.parameters(), self._live.parameters(), strict=True):
-            average.lerp_(live, 1.0 - keep)
-        for statistic, current in zip(self._candidate.buffers(), self._live.buffers(), strict=True):
-            statistic.copy_(current)
+
+def dice(counts: Sequence[Confusion]) -> float:
+    """Return the Dice of defect pixels over frames."""
+    first, *others = counts
+    return sum(others, start=first).foreground_dice

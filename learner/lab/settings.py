@@ -64,10 +64,14 @@ class MemoryConfig(_Settings):
     ----------
     samples : int
         In all, whatever the number of domains.
-    policy : {"reservoir", "class_balanced", "domain_balanced", "ring"}
+    policy : {"reservoir", "class_balanced", "domain_balanced", "ring", "diverse", "diverse_gradients"}
         Each sample ever seen with the same chance (Vitter 1985); the same
         within each class, or domain, with equal shares (Chrysakis & Moens
-        2020); the newest of each domain, its share fixed from the start.
+        2020); the newest of each domain, its share fixed from the start; a
+        coreset, each domain with an equal share, of samples that are far
+        from each other in what they show, or in the direction of the
+        gradient that the output layer had when they came (Aljundi et al.
+        2019).
     fill : {"step", "domain"}
         After each step, or at the end of each domain, with samples drawn from it.
     draw : int or None
@@ -84,7 +88,9 @@ class MemoryConfig(_Settings):
     """
 
     samples: Count = 250
-    policy: Literal["reservoir", "class_balanced", "domain_balanced", "ring"] = "reservoir"
+    policy: Literal["reservoir", "class_balanced", "domain_balanced", "ring", "diverse", "diverse_gradients"] = (
+        "reservoir"
+    )
     fill: Literal["step", "domain"] = "step"
     draw: Count | None = 10
     per_domain: bool = False
@@ -113,6 +119,30 @@ class OptimizerConfig(_Settings):
     reset: bool = False
 
 
+class PanelConfig(_Settings):
+    """Who labels what a method learns; what it is judged on is always true.
+
+    Attributes
+    ----------
+    inspectors : int
+        Each label is given by one of them.
+    errors : {"by_chance", "one_inspector"}
+        A share of all labels is wrong, whoever gives them; or all labels of
+        the first inspector are.
+    share : float
+        Of wrong labels, by chance.
+    compared : bool
+        Compare inspectors by how they agree with what was served, as the
+        learner does by default, and learn no more of one who stands against
+        the others. Needs ``releases``.
+    """
+
+    inspectors: Annotated[int, Field(ge=2)] = 10
+    errors: Literal["by_chance", "one_inspector"] = "by_chance"
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    compared: bool = False
+
+
 class Method(_Settings):
     """A strategy with all that it is run with.
 
@@ -130,6 +160,12 @@ class Method(_Settings):
         Longest gradient that is descended.
     network : NetworkConfig or None
         In place of the job's, for a strategy with a network of its own.
+    averaging : float
+        Share that a running average of the weights keeps at each step; the
+        average is what is judged, as it is what the learner releases. 0 is
+        the weights themselves.
+    panel : PanelConfig or None
+        Who labels what it learns; None is the truth.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -138,6 +174,18 @@ class Method(_Settings):
     optimizer: OptimizerConfig = OptimizerConfig()
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     network: NetworkConfig | None = None
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    panel: PanelConfig | None = None
+
+    @model_validator(mode="after")
+    def _only_ours(self) -> Self:
+        if isinstance(self.strategy, AvalancheConfig) and (self.averaging or self.panel):
+            msg = f"{self.name!r} is Avalanche's, whose loop knows neither averaging nor a panel"
+            raise ValueError(msg)
+        if isinstance(self.strategy, JointConfig) and self.panel:
+            msg = f"{self.name!r} learns all domains at once, before any panel has labelled them"
+            raise ValueError(msg)
+        return self
 
 
 class Schedule(_Settings):
@@ -199,12 +247,20 @@ class ReleaseConfig(_Settings):
         When a candidate is refused; None releases all.
     gate_samples : int
         Most validation samples of each domain that the gate judges.
+    fallbacks : tuple of float
+        Shares of the way from the version that serves to a candidate that is
+        refused, at which others are tried.
+    regret : float or None
+        How far a past domain's Dice may be, on the gate's samples, under the
+        best ever released: the sum of what it lost since.
     """
 
     every: Count = 10
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.9
     gate: GateConfig | None = GateConfig()
     gate_samples: Count = 32
+    fallbacks: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    regret: NotNegative | None = None
 
 
 class Job(_Settings):

@@ -16,6 +16,7 @@ FRACTIONS = (
     "forward transfer",
     "min-ACC",
     "WC-ACC",
+    "served",
     "served regret",
     "refused releases",
     "hit rate",

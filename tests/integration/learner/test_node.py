@@ -139,6 +139,7 @@ async def test_a_candidate_that_is_worse_is_refused_and_learning_goes_on(
         trainer=TrainerConfig(learning_rate=0.1, warmup_steps=1, crops=CropConfig(size=SIZE)),
         gate=GateConfig(domain_margin=0, class_margin=0, overall_margin=0, min_domain_samples=1, min_class_samples=1),
         evaluation=EvaluationSettings(golden=8, newest=8),
+        release=ReleaseSettings(labels=8, seconds=3600, rollback_window=64, fallbacks=()),
         bootstrap={"labels": 16, "steps": 60, "seconds": 30, "batch_size": 4},
     )
     async with Outside(settings) as outside, running(settings) as node:

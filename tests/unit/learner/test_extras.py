@@ -28,7 +28,7 @@ def scans(domain: int, seed: int = 0) -> list[Sample]:
 @pytest.mark.parametrize("config", [TINY, ModelConfig()], ids=["random", "pretrained"])
 def test_an_embedding_is_the_same_whoever_makes_it_and_tells_inspections_apart(config: ModelConfig) -> None:
     samples = scans(0) + scans(1)
-    first, second = (FrozenEmbedder(config, 6, seed=3) for _ in range(2))
+    first, second = (FrozenEmbedder.of(config, 6, seed=3) for _ in range(2))
     points = np.stack([whole_embedding(s.label_id, first(s)) for s in samples]).astype(float)
     assert points.shape == (16, EMBEDDING_SIZE)
     assert np.array_equal(points, np.stack([second(s) for s in samples]))
@@ -41,7 +41,7 @@ def test_an_embedding_is_the_same_whoever_makes_it_and_tells_inspections_apart(c
 
 
 def test_a_defect_moves_an_embedding() -> None:
-    embed = FrozenEmbedder(TINY, 3, seed=0)
+    embed = FrozenEmbedder.of(TINY, 3, seed=0)
     (sample,) = scans(0)[:1]
     empty = Sample("x", "a", "w", sample.pixels, np.zeros_like(sample.mask))
     shown = np.zeros_like(sample.mask)
@@ -51,7 +51,7 @@ def test_a_defect_moves_an_embedding() -> None:
 
 def test_a_sample_has_its_final_size_before_its_logits_are_known() -> None:
     logits = StoredLogits()
-    extras = Extras(FrozenEmbedder(TINY, 3, 0), 3, 4, logits)
+    extras = Extras(FrozenEmbedder.of(TINY, 3, 0), 3, 4, logits)
     sample = make_sample(1, side=10)
     reserved = extras.reserved(sample)
     answered = np.random.default_rng(0).random((3, 3, 3), np.float32)

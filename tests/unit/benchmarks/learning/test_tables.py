@@ -3,8 +3,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks.figures import measured, write_results
-from benchmarks.learning import digits, mnist, surfaces
-from benchmarks.learning.bars import PUBLISHED, above_published, against, at_most, beats, near_joint, published
+from benchmarks.learning import digits, labels, memories, mnist, surfaces
+from benchmarks.learning.bars import (
+    PUBLISHED,
+    above_published,
+    against,
+    at_most,
+    beats,
+    falls,
+    near_joint,
+    published,
+    told_beside,
+)
 from benchmarks.learning.methods import DEFAULT
 from benchmarks.learning.page import page
 from benchmarks.learning.step_times import PAIRS
@@ -41,27 +51,25 @@ def result(method: str, first: float, last: float, *, seed: int = 0, drop: float
     )
 
 
-def every_table() -> list[Table]:
+def tables(*, quick: bool) -> list[Table]:
     data = Path("data")
     return [
-        table
-        for quick in (True, False)
-        for table in (
-            *digits.tables(quick=quick),
-            *mnist.tables(data, quick=quick),
-            *surfaces.tables(data, quick=quick),
-        )
+        *digits.tables(quick=quick),
+        *memories.tables(quick=quick),
+        *mnist.tables(data, quick=quick),
+        *surfaces.tables(data, quick=quick),
+        *labels.tables(data),
     ]
 
 
 def test_every_job_of_every_table_can_be_written_and_read() -> None:
-    for table in every_table():
+    for table in (*tables(quick=True), *tables(quick=False)):
         for job in table.experiment.jobs():
             assert Job.model_validate_json(job.model_dump_json()) == job
 
 
 def test_a_table_has_each_key_once_and_the_quick_ones_are_few() -> None:
-    full = [*digits.tables(quick=False), *mnist.tables(Path(), quick=False), *surfaces.tables(Path(), quick=False)]
+    full = tables(quick=False)
     assert len({table.key for table in full}) == len(full)
     assert len({table.title for table in full}) == len(full)
 
@@ -95,6 +103,36 @@ def test_a_bar_is_the_published_figure_less_a_point(monkeypatch: pytest.MonkeyPa
     assert (bad.passed, bad.bar) == (False, ">= 59")
     (above,) = above_published("t", {NAME: "x"}, DEFAULT, "200")(book)
     assert (above.passed, above.value, above.bar) == (False, pytest.approx(70.5), ">= 71")
+
+
+def test_what_the_authors_code_gave_is_the_bar_where_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"source": "told", "x": {"m": 71.0, "n": 60.0}}
+    monkeypatch.setattr(
+        "benchmarks.learning.bars.PUBLISHED", {"t": told, "again": {"source": "again", "x": {"m": 69.0}}}
+    )
+    book = Book([result("m", 0.6, 0.801), result("n", 0.5, 0.6)])
+    known, unknown = published("t", {NAME: "x"}, "again")(book)
+    assert (known.bar, unknown.bar) == (">= 68", ">= 59")
+    assert "71.0" in known.method
+    assert "69.0" in known.method
+
+
+def test_gains_are_told_seed_by_seed() -> None:
+    runs = [
+        *(result("plain", score, score, seed=seed) for seed, score in enumerate((0.5, 0.9))),
+        *(result("other", score, score, seed=seed) for seed, score in enumerate((0.52, 0.94))),
+    ]
+    (figure,) = told_beside("plain", ["other", "absent"])(Book(runs))
+    assert figure.value == pytest.approx(3.0)
+    assert "standard error 1.00" in figure.method
+    assert figure.passed
+
+
+def test_a_fall_has_a_bar() -> None:
+    book = Book([result("m", 0.8, 0.8), result("a", 0.79, 0.79), result("b", 0.7, 0.7)])
+    small, large = falls("m", ["a", "b", "absent"], "average", 2.0)(book)
+    assert (small.value, small.passed) == (pytest.approx(1.0), True)
+    assert (large.value, large.passed) == (pytest.approx(10.0), False)
 
 
 def test_ours_may_be_a_standard_error_under_theirs() -> None:
