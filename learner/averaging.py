@@ -28,15 +28,19 @@ class RunningAverage:
         self._keep = keep
         self._steps = 0
 
-    @torch.no_grad()
     def follow(self) -> None:
         """Take a step that was made into the average."""
-        keep = min(self._keep, (1 + self._steps) / (_WARMUP + self._steps))
+        follow(self.model, self._live, min(self._keep, (1 + self._steps) / (_WARMUP + self._steps)))
         self._steps += 1
-        for average, live in zip(self.model.parameters(), self._live.parameters(), strict=True):
-            average.lerp_(live, 1.0 - keep)
-        for statistic, current in zip(self.model.buffers(), self._live.buffers(), strict=True):
-            statistic.copy_(current)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, live: nn.Module, keep: float) -> None:
+    """Move an average of weights, which keeps a share of itself, towards live ones; statistics are taken as they are."""
+    for weights, current in zip(average.parameters(), live.parameters(), strict=True):
+        weights.lerp_(current, 1.0 - keep)
+    for statistic, current in zip(average.buffers(), live.buffers(), strict=True):
+        statistic.copy_(current)
 
 
 @torch.no_grad()

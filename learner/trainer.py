@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from learner.averaging import follow
 from learner.crops import CropConfig, Cropper, Labelled, by_domain, stored_logits
 from learner.losses import LossConfig, SegmentationLoss
 from learner.model import Segmenter, used_parameters
@@ -177,7 +178,7 @@ class Trainer:
         self._optimizer.param_groups[0]["lr"] = self._config.learning_rate * self._warm()
         report = self._strategy.observe(batch, past)
         self._steps += 1
-        self._average(self._config.averaging)
+        follow(self._averaged, self._model, self._config.averaging)
         return report
 
     def gradient(self, batch: Batch) -> Tensor:
@@ -272,7 +273,7 @@ class Trainer:
                 losses.append(float(loss.detach()))
         finally:
             self._model.eval()
-        self._average(0.0)
+        follow(self._averaged, self._model, 0.0)
         if isinstance(self._strategy, GenerativeStrategy):
             self._teach(self._strategy, samples, len(losses) // 2, batch_size)
         return losses
@@ -298,14 +299,6 @@ class Trainer:
         """Return the share of the rate that the next step takes, by the steps in the optimiser's memory."""
         steps = next((int(slots["step"]) for slots in self._optimizer.state.values()), 0)
         return min(1.0, (steps + 1) / self._config.warmup_steps)
-
-    @torch.no_grad()
-    def _average(self, keep: float) -> None:
-        """Move the average towards the live weights; batch statistics are taken as they are."""
-        for average, live in zip(self._averaged.parameters(), self._model.parameters(), strict=True):
-            average.lerp_(live, 1.0 - keep)
-        for statistic, current in zip(self._averaged.buffers(), self._model.buffers(), strict=True):
-            statistic.copy_(current)
 
     def state(self) -> State:
         """Return all that the next step depends on: copies, safe to write while training goes on."""

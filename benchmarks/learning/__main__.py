@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.figures import Figure, print_table, read_results, write_results
 from benchmarks.hidden_changes import hidden_change_figures
 from benchmarks.learning import digits, labels, memories, mnist, surfaces
-from benchmarks.learning.page import page
+from benchmarks.learning.page import page, title_of
 from benchmarks.learning.step_times import step_times
 from benchmarks.learning.table import Table
 from learner.lab.jobs import run_jobs
@@ -83,8 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     whole = wanted >= set(keys)
     path = RESULTS / name
     kept = [] if whole or not path.exists() else read_results(path)
-    new = {figure.figure for figure in figures}
-    write_results([*(f for f in kept if f.figure not in new), *figures], path)
+    new = {title_of(figure) for figure in figures}
+    write_results([*(f for f in kept if title_of(f) not in new), *figures], path)
     if not said.quick:
         PAGE.write_text(page(RESULTS))
     missed = [f.figure for f in figures if not f.passed]

@@ -67,6 +67,27 @@ def above_published(table: str, streams: Mapping[str, str], method: str, memory:
     return judge
 
 
+def above_all(method: str, others: Sequence[str]) -> Judge:
+    """Return what holds a method above each of others in the same run."""
+
+    def judge(book: Book) -> Sequence[Figure]:
+        figures = []
+        for stream in book.streams:
+            own = book.of(method, stream)
+            rivals = {name: found.mean for name in others if (found := book.of(name, stream)) is not None}
+            if own is None or not rivals:
+                continue
+            best = max(rivals, key=lambda name: rivals[name])
+            how = (
+                f"{own.mean:.1f} less {rivals[best]:.1f} of {best}, the best of {', '.join(rivals)} on the same stream"
+            )
+            name = f"{stream}, {method} over all with as much memory"
+            figures.append(measured(name, own.mean - rivals[best], "points", how, at_least=0))
+        return figures
+
+    return judge
+
+
 def against(pairs: Mapping[str, str]) -> Judge:
     """Return what holds our methods against others' in the same run: theirs minus one standard error of the two."""
 

@@ -6,6 +6,8 @@ from pydantic import TypeAdapter
 
 from learner.lab.presets import memory_of
 from learner.lab.settings import AvalancheConfig, LabStrategy, MemoryConfig, Method, OptimizerConfig
+from learner.settings import LearnerSettings
+from learner.trainer import TrainerConfig
 
 _STRATEGY: TypeAdapter[LabStrategy] = TypeAdapter(LabStrategy)
 
@@ -30,9 +32,11 @@ def method(
 
 
 def default(optimizer: OptimizerConfig, *, samples: int, draw: int, **settings: Any) -> Method:
-    """Return the product's strategy with a reservoir of as many samples."""
+    """Return the product's strategy with a reservoir of as many samples, judged as the product releases it."""
     memory = MemoryConfig(samples=samples, draw=draw, draws=2, logits=True)
-    return method(DEFAULT, "der", optimizer, memory=memory, **{"alpha": 0.5, "beta": 1.0, **settings})
+    product = LearnerSettings.model_fields["strategy"].get_default(call_default_factory=True)
+    found = method(DEFAULT, "der", optimizer, memory=memory, **{**product.model_dump(exclude={"kind"}), **settings})
+    return found.model_copy(update={"averaging": TrainerConfig().averaging})
 
 
 def avalanche(name: str, strategy: str, optimizer: OptimizerConfig, **options: Any) -> Method:

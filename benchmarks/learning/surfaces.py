@@ -19,7 +19,7 @@ def table(data: Path, stream: str, steps: int, *, quick: bool) -> Table:
     """Return the table of one stream at a number of steps for each batch of labels."""
     config = TilesConfig.model_validate({"stream": stream, "data": data, "most": 60 if quick else 400})
     methods = [
-        method("joint", "joint", ADAMW, samples_per_step=2 * BATCH),
+        method("joint", "joint", ADAMW, samples_per_step=3 * BATCH),
         method("fine-tuning", "fine_tuning", ADAMW),
         method("replay", "replay", ADAMW, samples=MEMORY, draw=BATCH),
         method("GEM with replay", "gem", ADAMW, samples=MEMORY, draw=BATCH),

@@ -18,6 +18,7 @@ from learner.checkpoint import CheckpointStore
 from learner.node import LearnerNode
 from learner.settings import DomainSettings, HoldoutSettings, LearnerSettings, MemorySettings
 from learner.stores import open_memories
+from learner.strategies.replay import ReplayConfig
 from memory.admission import AdmissionPolicy
 from memory.sampling import Balanced
 from schemas.settings import KafkaSettings, RedisSettings
@@ -101,6 +102,7 @@ async def test_the_memory_is_rebuilt_from_the_labels_topic_alone(
         tmp_path,
         holdout=HoldoutSettings(share=0.3, unit="label"),
         memory=MemorySettings(samples=capacity, validation_samples=capacity, policy=policy),
+        strategy=ReplayConfig(),  # the topic does not hold what a network answered
     )
     async with Outside(settings) as outside, AsyncExitStack() as resources:
         async with running(settings) as node:

@@ -182,3 +182,18 @@ def test_the_page_says_where_nothing_was_measured(tmp_path: Path) -> None:
     write_results([measured("digits: x", 1.0, "%", "so", at_least=2.0)], tmp_path / "learning.json")
     assert "## Digits" in page(tmp_path)
     assert "MISSED" in page(tmp_path)
+
+
+def test_the_default_is_shown_beside_its_rivals(tmp_path: Path) -> None:
+    figures = [
+        measured("digits: s, 5 domains, replay", 70.0, "%", "so"),
+        measured("digits: s, 5 domains, default", 80.04, "%", "so"),
+        measured("digits: s, 5 domains, default, forgetting", 3.0, "%", "so"),
+        measured("mnist: t, replay 200", 60.0, "%", "so"),
+        measured("mnist: t, default", 65.0, "%", "so"),
+    ]
+    write_results(figures, tmp_path / "learning.json")
+    rows = [line.split(" | ") for line in page(tmp_path).splitlines() if line.startswith(("| digits: s", "| mnist: t"))]
+    shown = {row[0].removeprefix("| "): (row[1], row[4]) for row in rows if row[1].strip().replace(".", "").isdigit()}
+    assert shown["digits: s, 5 domains"] == ("80.0", "70.0")
+    assert shown["mnist: t"] == ("65.0", "60.0")
