@@ -36,9 +36,9 @@ class RunningAverage:
 
 @torch.no_grad()
 def follow(average: nn.Module, live: nn.Module, keep: float) -> None:
-    """Move an average of weights, which keeps a share of itself, towards live ones; statistics are taken as they are."""
-    for weights, current in zip(average.parameters(), live.parameters(), strict=True):
-        weights.lerp_(current, 1.0 - keep)
+    """Move an average, which keeps a share of itself, towards live weights; statistics are taken as they are."""
+    for weights, moved in zip(average.parameters(), live.parameters(), strict=True):
+        weights.lerp_(moved, 1.0 - keep)
     for statistic, current in zip(average.buffers(), live.buffers(), strict=True):
         statistic.copy_(current)
 
