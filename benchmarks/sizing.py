@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.figures import Figure, measured, print_table, read_results, write_results
-from learner.settings import MemorySettings, TrainingSettings
+from learner.settings import LearnerSettings, MemorySettings, TrainingSettings
+from learner.strategies import stores_logits
 from schemas.topics import DAY_MS, FRAMES, JUDGEMENTS, REVIEW_REQUESTS
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -111,7 +112,7 @@ def size(costs: Mapping[str, float], plant: Plant, memory: MemorySettings, train
         costs[Cost.FRAME] * FRAMES.retention_ms / 1000 + costs[Cost.JUDGEMENT] * JUDGEMENTS.retention_ms / 1000
     )
     reviews = frames * asked * REVIEW_REQUESTS.retention_ms / 1000
-    step = training.batch_size + training.replay_per_domain * (plant.domains - 1)
+    step = training.batch_size + rehearsed(training) * (plant.domains - 1)
     steps_per_label = training.steps_per_label + training.idle_steps_per_label
     return Sizes(
         frames=frames,
@@ -130,6 +131,12 @@ def size(costs: Mapping[str, float], plant: Plant, memory: MemorySettings, train
         redis_mib=(memory.samples + memory.validation_samples) * costs[Cost.SAMPLE] / 2**20,
         learner_cores=plant.labels_per_hour / 3600 * steps_per_label * step * costs[Cost.STEP] / 1000,
     )
+
+
+def rehearsed(training: TrainingSettings) -> int:
+    """Return how many samples of a past domain are in a step of the default strategy, over all of its draws."""
+    strategy = LearnerSettings.model_fields["strategy"].get_default(call_default_factory=True)
+    return training.replay_per_domain * (2 if stores_logits(strategy) else 1)
 
 
 def sizes(results: Sequence[Figure]) -> list[Figure]:
@@ -158,7 +165,7 @@ def as_figures(found: Sizes, costs: Mapping[str, float], plant: Plant) -> list[F
     labels = (
         f"{plant.labels_per_hour:g} labels an hour, "
         f"{training.steps_per_label + training.idle_steps_per_label:g} steps a label, "
-        f"{training.batch_size} samples and {training.replay_per_domain} of each of {plant.domains - 1} past domains "
+        f"{training.batch_size} samples and {rehearsed(training)} of each of {plant.domains - 1} past domains "
         "in a step"
     )
     rows = {

@@ -95,7 +95,10 @@ class TrainingSettings(Section):
 
     labels_per_step: Count = Field(8, description="Most new labels learned together.")
     batch_size: Count = Field(8, description="Samples of the current domain in a step: new ones first.")
-    replay_per_domain: Annotated[int, Field(ge=0)] = Field(5, description="Samples of each past domain in a step.")
+    replay_per_domain: Annotated[int, Field(ge=0)] = Field(
+        3,
+        description="Samples of each past domain in a step, in each draw where a strategy draws twice, as DER++ does.",
+    )
     past_domains: Choice = Field(
         "all",
         description="Which past domains take part in a step: all, or those whose task descriptors are most similar "
