@@ -179,7 +179,7 @@ class InspectorSettings(Section):
     )
     margin: Fraction = Field(0.3, description="How much lower the mean Dice with what was served may be.")
     significance: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.01, description="Largest p-value of Welch's test at which a lower Dice is no chance."
+        0.001, description="Largest p-value of Welch's test at which a lower Dice is no chance."
     )
     conflict_labels: Count = Field(
         8, description="The gradient of every so manieth label of an inspector is compared with that of the others'."

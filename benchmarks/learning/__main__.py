@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         *memories.tables(quick=said.quick),
         *mnist.tables(said.data, quick=said.quick),
         *surfaces.tables(said.data, quick=said.quick),
-        *([] if said.quick else labels.tables(said.data)),
+        *labels.tables(said.data, quick=said.quick),
     ]
     keys = [STEPS, *([] if said.quick else [HIDDEN]), *(table.key for table in tables)]
     if unknown := set(said.only or ()) - set(keys):

@@ -38,7 +38,7 @@ def ours() -> list[Method]:
         joint.model_copy(update={"name": "joint, averaged", "averaging": TrainerConfig().averaging}),
         method("fine-tuning", "fine_tuning", SGD),
         method("replay", "replay", SGD),
-        method("DER++", "der", SGD, alpha=0.5, beta=0.5),
+        method("DER++", "der", SGD, alpha=0.5, beta=0.5, only_right=False),
         method("GEM", "gem", SGD, replay=False),
         method("GEM, gradients used for 4 steps", "gem", SGD, replay=False, refresh_every=4),
         method("GEM, 2 constraints", "gem", SGD, replay=False, constraints=2),
@@ -61,7 +61,7 @@ def theirs() -> list[Method]:
     return [
         avalanche("Avalanche Naive", "Naive", SGD),
         avalanche("Avalanche Replay", "Replay", SGD, mem_size=MEMORY),
-        avalanche("Avalanche DER", "DER", SGD, mem_size=MEMORY, alpha=0.5, beta=0.5),
+        avalanche("Avalanche DER", "DER", SGD, mem_size=MEMORY, alpha=0.5, beta=0.5, only_right=False),
         avalanche("Avalanche GEM", "GEM", SGD, patterns_per_exp=EACH, memory_strength=0.5),
         avalanche("Avalanche AGEM", "AGEM", SGD, patterns_per_exp=EACH, sample_size=EACH),
         avalanche("Avalanche EWC", "EWC", SGD, ewc_lambda=10.0),

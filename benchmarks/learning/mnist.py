@@ -39,8 +39,10 @@ def buzzega(data: Path, change: str, *, quick: bool) -> Table:
             method(f"replay {samples}", "replay", sgd(0.2), samples=samples, draw=128),
             method(f"GEM {samples}", "gem", sgd(rate), samples=samples, replay=False),
             method(f"A-GEM {samples}", "a_gem", sgd(0.1), samples=samples, draw=128, replay=False),
-            method(f"DER {samples}", "der", sgd(0.2), memory=_dark(samples, 1), alpha=1.0, beta=0.0),
-            method(f"DER++ {samples}", "der", sgd(0.2), memory=_dark(samples, 2), alpha=1.0, beta=0.5),
+            method(f"DER {samples}", "der", sgd(0.2), memory=_dark(samples, 1), alpha=1.0, beta=0.0, only_right=False),
+            method(
+                f"DER++ {samples}", "der", sgd(0.2), memory=_dark(samples, 2), alpha=1.0, beta=0.5, only_right=False
+            ),
         ]
     methods.append(default(sgd(0.1), samples=200, draw=128, alpha=1.0))
     kept = [m for m in methods if not quick or m.name in _QUICK_BUZZEGA]

@@ -37,8 +37,8 @@ PAIRS: tuple[tuple[Method, Method], ...] = (
     (method("SI", "si", SGD), avalanche("SynapticIntelligence", "SynapticIntelligence", SGD, si_lambda=0.1)),
     (method("LwF", "lwf", SGD), avalanche("LwF", "LwF", SGD, alpha=1.0, temperature=2.0)),
     (
-        method("DER++", "der", SGD, samples=32, draw=BATCH, alpha=0.5, beta=0.5),
-        avalanche("DER", "DER", SGD, mem_size=32, alpha=0.5, beta=0.5),
+        method("DER++", "der", SGD, samples=32, draw=BATCH, alpha=0.5, beta=0.5, only_right=False),
+        avalanche("DER", "DER", SGD, mem_size=32, alpha=0.5, beta=0.5, only_right=False),
     ),
 )
 """Ours, and Avalanche's with the same samples a step."""

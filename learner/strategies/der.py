@@ -34,6 +34,11 @@ class DerConfig(BaseModel):
         Weight of the labels; 0 is DER, for which all samples serve the logits.
         The paper searches both anew for each stream and stays below 1;
         ``docs/continual-learning.md`` shows what the defaults come to.
+    only_right : bool
+        Rehearse stored logits only as far as they were right: a sample whose
+        answer was wrong when it was stored is rehearsed by its label, so that
+        nothing holds the network to what it did not know yet. The paper's
+        rehearses all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +46,7 @@ class DerConfig(BaseModel):
     kind: Literal["der"] = "der"
     alpha: Annotated[float, Field(ge=0)] = 0.5
     beta: Annotated[float, Field(ge=0)] = 1.0
+    only_right: bool = True
 
     @property
     def stores_logits(self) -> bool:
@@ -51,6 +57,9 @@ class DerConfig(BaseModel):
     def _rehearses(self) -> Self:
         if not (self.alpha or self.beta):
             msg = "der rehearses nothing where alpha and beta are 0"
+            raise ValueError(msg)
+        if self.only_right and not self.beta:
+            msg = "der without labels (beta 0) needs all logits (only_right false)"
             raise ValueError(msg)
         return self
 
@@ -93,8 +102,12 @@ class DerRehearsal:
         labelled = np.concatenate(
             [np.ones_like(half) if bare else half[::-1] for half, bare in zip(halves, labels_only, strict=True)]
         )
-        terms = config.alpha * torch.from_numpy(dark).to(losses) * remembered
-        return terms + config.beta * torch.from_numpy(labelled).to(losses) * losses
+        by_logits, by_labels = (torch.from_numpy(weights).to(losses) for weights in (dark, labelled))
+        if config.only_right:
+            targets = torch.cat([group.targets for group in past])
+            wrong = by_logits * (1.0 - rightness(stored, targets))
+            by_logits, by_labels = by_logits - wrong, by_labels + wrong
+        return config.alpha * by_logits * remembered + config.beta * by_labels * losses
 
 
 def _stored(past: Sequence[Batch]) -> Tensor | None:
@@ -129,6 +142,32 @@ def distances(logits: Tensor, stored: Tensor) -> Tensor:
         logits = _pool(logits, stored.shape)
     missing = stored.isnan()
     return torch.where(missing, 0.0, logits - stored).square().flatten(1).mean(dim=1)
+
+
+def rightness(stored: Tensor, targets: Tensor) -> Tensor:
+    """Return how right stored answers were, from 0 to 1, (N,).
+
+    Of a class whether it is the most probable; of a mask the Dice of its
+    defect pixels of the right class, 1 where there is none and none was seen.
+    Without logits (NaN) nothing was right.
+
+    Parameters
+    ----------
+    stored : Tensor
+        (N, K) or (N, K, h, w) logits.
+    targets : Tensor
+        (N,) classes or (N, H, W) masks, H and W the same multiple of h and w.
+    """
+    known = ~stored.flatten(1).isnan().any(dim=1)
+    answers = stored.argmax(dim=1)
+    if targets.ndim == 1:
+        return ((answers == targets) & known).to(stored.dtype)
+    stride = targets.shape[-1] // stored.shape[-1]
+    shown = targets[:, stride // 2 :: stride, stride // 2 :: stride]
+    found, there = ((mask > 0).flatten(1).sum(dim=1) for mask in (answers, shown))
+    both = ((answers == shown) & (shown > 0)).flatten(1).sum(dim=1)
+    dice = torch.where(found + there == 0, 1.0, 2 * both / (found + there).clamp(min=1))
+    return dice.to(stored.dtype) * known
 
 
 def _pool(logits: Tensor, shape: torch.Size) -> Tensor:

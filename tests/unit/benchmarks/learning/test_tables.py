@@ -58,7 +58,7 @@ def tables(*, quick: bool) -> list[Table]:
         *memories.tables(quick=quick),
         *mnist.tables(data, quick=quick),
         *surfaces.tables(data, quick=quick),
-        *labels.tables(data),
+        *labels.tables(data, quick=quick),
     ]
 
 

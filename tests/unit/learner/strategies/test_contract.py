@@ -24,7 +24,7 @@ CONFIGS = [
     AGemConfig(),
     AGemConfig(replay=True),
     DerConfig(),
-    DerConfig(beta=0),
+    DerConfig(beta=0, only_right=False),
     EwcConfig(),
     EwcConfig(fisher="empirical"),
     OnlineEwcConfig(decay=0.9),

@@ -6,7 +6,7 @@ from torch.nn import functional
 from learner.losses import ClassLoss
 from learner.strategies import Batch
 from learner.strategies.composed import ComposedConfig
-from learner.strategies.der import DerConfig, DerRehearsal, distances
+from learner.strategies.der import DerConfig, DerRehearsal, distances, rightness
 from learner.strategies.replay import ReplayConfig
 from tests.contracts.strategy import CLASSES, Setup, make_batch
 
@@ -23,7 +23,9 @@ def test_two_draws_one_after_the_other_are_buzzegas_loss() -> None:
     generator = torch.Generator().manual_seed(2)
     logits = torch.randn(12, 10, generator=generator)
     past = [Batch.join([first, second])]
-    losses = DerRehearsal(DerConfig(alpha=1.0, beta=0.5)).losses(past, logits, ClassLoss()(logits, past[0].targets))
+    losses = DerRehearsal(DerConfig(alpha=1.0, beta=0.5, only_right=False)).losses(
+        past, logits, ClassLoss()(logits, past[0].targets)
+    )
     assert first.logits is not None
     expected = functional.mse_loss(logits[:6], first.logits) + 0.5 * functional.cross_entropy(
         logits[6:], second.targets
@@ -32,7 +34,7 @@ def test_two_draws_one_after_the_other_are_buzzegas_loss() -> None:
 
 
 def test_the_step_descends_the_sum_over_all_past_samples() -> None:
-    config = DerConfig(alpha=0.7, beta=0.3)
+    config = DerConfig(alpha=0.7, beta=0.3, only_right=False)
     setup = Setup(config)
     memory = {"a": make_batch(1, 4), "b": make_batch(2, 2)}
     new = make_batch(3)
@@ -58,7 +60,7 @@ def test_the_step_descends_the_sum_over_all_past_samples() -> None:
 def test_of_an_odd_number_the_middle_one_serves_for_both() -> None:
     past, logits = [make_past(1), make_past(3, seed=1)], torch.zeros(4, 10)
     losses = ClassLoss()(logits, torch.zeros(4, dtype=torch.int64))
-    found = DerRehearsal(DerConfig(alpha=1.0, beta=1.0)).losses(past, logits, losses)
+    found = DerRehearsal(DerConfig(alpha=1.0, beta=1.0, only_right=False)).losses(past, logits, losses)
     stored = torch.cat([p.logits for p in past if p.logits is not None]).square().mean(1)
     expected = torch.stack([stored[0] + losses[0], 1.5 * stored[1], 1.5 * (stored[2] + losses[2]), 1.5 * losses[3]])
     assert torch.allclose(found, expected)
@@ -66,7 +68,7 @@ def test_of_an_odd_number_the_middle_one_serves_for_both() -> None:
 
 def test_without_labels_all_samples_serve_the_logits() -> None:
     past, logits = make_past(3), torch.zeros(3, 10)
-    found = DerRehearsal(DerConfig(alpha=2.0, beta=0)).losses([past], logits, torch.ones(3))
+    found = DerRehearsal(DerConfig(alpha=2.0, beta=0, only_right=False)).losses([past], logits, torch.ones(3))
     assert torch.allclose(found, 2 * distances(logits, past.logits))
 
 
@@ -98,7 +100,7 @@ def test_a_domain_stored_without_logits_is_rehearsed_by_its_labels() -> None:
     with_logits, bare = make_past(4), Batch(make_past(2).images, make_past(2).targets)
     logits = torch.zeros(6, 10)
     losses = torch.arange(1.0, 7.0)
-    rehearsal = DerRehearsal(DerConfig(alpha=1.0, beta=0.5))
+    rehearsal = DerRehearsal(DerConfig(alpha=1.0, beta=0.5, only_right=False))
     found = rehearsal.losses([with_logits, bare], logits, losses)
     assert torch.allclose(found[:4], rehearsal.losses([with_logits], logits[:4], losses[:4]))
     assert torch.allclose(found[4:], 0.5 * losses[4:])
@@ -115,3 +117,39 @@ def test_who_stores_samples_is_told_to_store_logits() -> None:
 def test_a_configuration_that_rehearses_nothing_is_refused() -> None:
     with pytest.raises(ValidationError, match="rehearses nothing"):
         DerConfig(alpha=0, beta=0)
+
+
+def test_the_paper_without_labels_needs_all_logits() -> None:
+    with pytest.raises(ValidationError, match="only_right false"):
+        DerConfig(beta=0)
+
+
+def test_what_was_wrong_when_it_was_stored_is_rehearsed_by_its_label() -> None:
+    past, losses = make_past(4), torch.arange(1.0, 5.0)
+    assert past.logits is not None
+    past.targets[:] = past.logits.argmax(dim=1)
+    past.targets[0] = (past.targets[0] + 1) % 10
+    logits = torch.zeros(4, 10)
+    apart = distances(logits, past.logits)
+    found = DerRehearsal(DerConfig(alpha=0.7, beta=0.3)).losses([past], logits, losses)
+    expected = torch.stack([0.3 * 2 * losses[0], 0.7 * 2 * apart[1], 0.3 * 2 * losses[2], 0.3 * 2 * losses[3]])
+    assert torch.allclose(found, expected)
+
+
+def test_classes_are_right_or_wrong() -> None:
+    logits = torch.tensor([[2.0, 1.0], [2.0, 1.0], [float("nan")] * 2])
+    assert rightness(logits, torch.tensor([0, 1, 0])).tolist() == [1.0, 0.0, 0.0]
+
+
+def test_masks_are_right_as_far_as_their_defects_were_found() -> None:
+    answers = torch.zeros(5, 4, 4, dtype=torch.int64)
+    answers[0, :2, :2] = 1  # four pixels, of which two are there
+    answers[2, 0, 0] = 1  # of another class
+    answers[4, 0, 0] = 1  # where there is nothing
+    targets = torch.zeros(5, 16, 16, dtype=torch.int64)
+    targets[0, :4, :8] = 1
+    targets[1, :4, :8] = 1
+    targets[2, :4, :4] = 2
+    stored = functional.one_hot(answers, 3).movedim(-1, 1).float()
+    expected = [4 / 6, 0.0, 0.0, 1.0, 0.0]
+    assert rightness(stored, targets).tolist() == pytest.approx(expected)
