@@ -47,7 +47,7 @@ def on_digits(*, quick: bool) -> Table:
             title="wrong labels of digits",
             streams=streams,
             methods=tuple(spoiled(default(SGD, samples=DIGITS_MEMORY, draw=DIGITS_BATCH))),
-            seeds=(0,) if quick else tuple(range(5)),
+            seeds=(0,) if quick else (0, 1, 2),
             schedule=Schedule(batch_size=DIGITS_BATCH),
             evaluation=EvaluationConfig(ahead=False),
             releases=ReleaseConfig(every=20, gate_samples=100),
