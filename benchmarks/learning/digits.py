@@ -61,7 +61,7 @@ def theirs() -> list[Method]:
     return [
         avalanche("Avalanche Naive", "Naive", SGD),
         avalanche("Avalanche Replay", "Replay", SGD, mem_size=MEMORY),
-        avalanche("Avalanche DER", "DER", SGD, mem_size=MEMORY, alpha=0.5, beta=0.5, only_right=False),
+        avalanche("Avalanche DER", "DER", SGD, mem_size=MEMORY, alpha=0.5, beta=0.5),
         avalanche("Avalanche GEM", "GEM", SGD, patterns_per_exp=EACH, memory_strength=0.5),
         avalanche("Avalanche AGEM", "AGEM", SGD, patterns_per_exp=EACH, sample_size=EACH),
         avalanche("Avalanche EWC", "EWC", SGD, ewc_lambda=10.0),

@@ -38,7 +38,7 @@ PAIRS: tuple[tuple[Method, Method], ...] = (
     (method("LwF", "lwf", SGD), avalanche("LwF", "LwF", SGD, alpha=1.0, temperature=2.0)),
     (
         method("DER++", "der", SGD, samples=32, draw=BATCH, alpha=0.5, beta=0.5, only_right=False),
-        avalanche("DER", "DER", SGD, mem_size=32, alpha=0.5, beta=0.5, only_right=False),
+        avalanche("DER", "DER", SGD, mem_size=32, alpha=0.5, beta=0.5),
     ),
 )
 """Ours, and Avalanche's with the same samples a step."""
