@@ -31,7 +31,7 @@ def buzzega(data: Path, change: str, *, quick: bool) -> Table:
     methods = [
         method("joint", "joint", sgd(0.2)),
         method("fine-tuning", "fine_tuning", sgd(0.2)),
-        method("online EWC", "online_ewc", sgd(0.1), weight=20.0),
+        method("online EWC", "online_ewc", sgd(0.1), weight=6.0),
         method("SI", "si", sgd(0.1), weight=0.5, damping=1.0),
     ]
     for samples in (200, 500):
