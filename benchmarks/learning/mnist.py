@@ -44,7 +44,7 @@ def buzzega(data: Path, change: str, *, quick: bool) -> Table:
                 f"DER++ {samples}", "der", sgd(0.2), memory=_dark(samples, 2), alpha=1.0, beta=0.5, only_right=False
             ),
         ]
-    methods.append(default(sgd(0.1), samples=200, draw=128, alpha=1.0))
+    methods.append(default(sgd(0.1), samples=200, draw=128, alpha=1.0, only_right=False))
     kept = [m for m in methods if not quick or m.name in _QUICK_BUZZEGA]
     streams = {stream.name: change}
     return Table(
