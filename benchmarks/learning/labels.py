@@ -6,11 +6,11 @@ from benchmarks.learning.bars import falls
 from benchmarks.learning.digits import BATCH as DIGITS_BATCH
 from benchmarks.learning.digits import MEMORY as DIGITS_MEMORY
 from benchmarks.learning.digits import SGD
-from benchmarks.learning.methods import DEFAULT, default
+from benchmarks.learning.methods import DEFAULT, default, released
 from benchmarks.learning.surfaces import ADAMW, BATCH, MEMORY
 from benchmarks.learning.table import Judge, Table
 from learner.lab.networks import SegmenterConfig
-from learner.lab.settings import EvaluationConfig, Experiment, Method, PanelConfig, ReleaseConfig, Schedule
+from learner.lab.settings import EvaluationConfig, Experiment, Method, PanelConfig, Schedule
 from learner.lab.streams import DigitsConfig, TilesConfig
 
 STEPS = 4
@@ -50,7 +50,7 @@ def on_digits(*, quick: bool) -> Table:
             seeds=(0,) if quick else (0, 1, 2),
             schedule=Schedule(batch_size=DIGITS_BATCH),
             evaluation=EvaluationConfig(ahead=False),
-            releases=ReleaseConfig(every=20, gate_samples=100),
+            releases=released(every=20, samples=100),
         ),
         judges=judges(),
         also=("served", "refused releases"),
@@ -72,7 +72,7 @@ def on_tiles(data: Path) -> Table:
             network=SegmenterConfig(),
             schedule=Schedule(batch_size=BATCH, steps_per_batch=STEPS),
             evaluation=EvaluationConfig(samples=24, ahead=False),
-            releases=ReleaseConfig(every=5 * STEPS, gate_samples=12),
+            releases=released(every=5 * STEPS, samples=12),
             augment=True,
         ),
         judges=judges(),

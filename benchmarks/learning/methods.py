@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from learner.lab.presets import memory_of
-from learner.lab.settings import AvalancheConfig, LabStrategy, MemoryConfig, Method, OptimizerConfig
-from learner.settings import LearnerSettings
+from learner.lab.settings import AvalancheConfig, LabStrategy, MemoryConfig, Method, OptimizerConfig, ReleaseConfig
+from learner.settings import LearnerSettings, ReleaseSettings
 from learner.trainer import TrainerConfig
 
 _STRATEGY: TypeAdapter[LabStrategy] = TypeAdapter(LabStrategy)
@@ -42,3 +42,8 @@ def default(optimizer: OptimizerConfig, *, samples: int, draw: int, **settings: 
 def avalanche(name: str, strategy: str, optimizer: OptimizerConfig, **options: Any) -> Method:
     """Return a strategy of Avalanche."""
     return Method(name=name, strategy=AvalancheConfig(strategy=strategy, options=options), optimizer=optimizer)
+
+
+def released(*, every: int, samples: int) -> ReleaseConfig:
+    """Return what releases as the product does: every so many steps, judged on so many samples of each domain."""
+    return ReleaseConfig(every=every, gate_samples=samples, fallbacks=ReleaseSettings().fallbacks)

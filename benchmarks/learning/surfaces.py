@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.learning.bars import at_most, beats, near_joint, told_beside
-from benchmarks.learning.methods import DEFAULT, default, method
+from benchmarks.learning.methods import DEFAULT, default, method, released
 from benchmarks.learning.table import Table
 from learner.lab.networks import SegmenterConfig
 from learner.lab.settings import (
@@ -12,7 +12,6 @@ from learner.lab.settings import (
     MemoryConfig,
     Method,
     OptimizerConfig,
-    ReleaseConfig,
     Schedule,
 )
 from learner.lab.streams import TilesConfig
@@ -49,7 +48,7 @@ def table(data: Path, stream: str, steps: int, *, quick: bool) -> Table:
             network=SegmenterConfig(),
             schedule=Schedule(batch_size=BATCH, steps_per_batch=steps),
             evaluation=EvaluationConfig(every=10 * steps, samples=24, ahead=False),
-            releases=ReleaseConfig(every=5 * steps, gate_samples=12),
+            releases=released(every=5 * steps, samples=12),
             augment=True,
         ),
         judges=(
