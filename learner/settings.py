@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from learner.model import ModelConfig
 from learner.release_gate import GateConfig
 from learner.strategies import StrategyConfig
-from learner.strategies.der import DerConfig
+from learner.strategies.replay import ReplayConfig
 from learner.trainer import TrainerConfig
 from memory.admission import AdmissionPolicy
 from memory.descriptors import Choice
@@ -222,7 +222,7 @@ class LearnerSettings(ProcessSettings):
     http: HttpSettings = Field(default_factory=HttpSettings, description="Health and metrics endpoint.")
     classes: ClassTable = Field(default_factory=ClassTable, description="Classes of the deployment.")
     model: ModelConfig = Field(default_factory=ModelConfig, description="The network.")
-    strategy: StrategyConfig = Field(default_factory=DerConfig, description="How a step is made.")
+    strategy: StrategyConfig = Field(default_factory=ReplayConfig, description="How a step is made.")
     trainer: TrainerConfig = Field(default_factory=TrainerConfig, description="Rates, loss and crops.")
     intake: IntakeSettings = Field(default_factory=IntakeSettings, description="How labels are read.")
     holdout: HoldoutSettings = Field(default_factory=HoldoutSettings, description="What is never trained on.")

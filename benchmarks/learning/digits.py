@@ -1,12 +1,11 @@
 """Digits: ours and Avalanche's strategies, side by side in one run."""
 
 from benchmarks.learning.bars import against, beats, near_joint
-from benchmarks.learning.methods import DEFAULT, avalanche, default, method
+from benchmarks.learning.methods import AVERAGING, DARK, DEFAULT, avalanche, dark, default, method
 from benchmarks.learning.table import Table
 from learner.lab.search import Budget
 from learner.lab.settings import EvaluationConfig, Experiment, Method, OptimizerConfig, Schedule
 from learner.lab.streams import DigitsConfig
-from learner.trainer import TrainerConfig
 
 SGD = OptimizerConfig(learning_rate=0.1)
 ADAM = OptimizerConfig(kind="adam", learning_rate=1e-3)
@@ -35,7 +34,7 @@ def ours() -> list[Method]:
     joint = method("joint", "joint", SGD, samples_per_step=3 * BATCH)
     return [
         joint,
-        joint.model_copy(update={"name": "joint, averaged", "averaging": TrainerConfig().averaging}),
+        joint.model_copy(update={"name": "joint, averaged", "averaging": AVERAGING}),
         method("fine-tuning", "fine_tuning", SGD),
         method("replay", "replay", SGD),
         method("DER++", "der", SGD, alpha=0.5, beta=0.5, only_right=False),
@@ -53,6 +52,7 @@ def ours() -> list[Method]:
         method("BI-R", "bir", ADAM),
         method("BI-R and SI", "bir", ADAM, penalties=({"kind": "si"},)),
         default(SGD, samples=MEMORY, draw=BATCH),
+        dark(SGD, samples=MEMORY, draw=BATCH),
     ]
 
 
@@ -86,10 +86,15 @@ def tables(*, quick: bool) -> list[Table]:
                 schedule=Schedule(batch_size=BATCH, epochs=epochs),
                 evaluation=EvaluationConfig(every=None if quick else 24, samples=100),
             ),
-            judges=(against(PAIRS), near_joint(DEFAULT, points=1.5), beats("BI-R", STORE_NOTHING)),
+            judges=(
+                against(PAIRS),
+                near_joint(DEFAULT, points=1.5),
+                near_joint(DARK, points=1.5),
+                beats("BI-R", STORE_NOTHING),
+            ),
             budget=None if quick else Budget(trials=TRIALS),
             also=("forgetting",),
-            text="64-100-100-10, batch 10, memory 250 in all; joint has 30 samples a step, as the default has.",
+            text="64-100-100-10, batch 10, memory 250 in all; joint has 30 samples a step, as DER++ has.",
         )
         for epochs in ((1,) if quick else (1, 5))
     ]

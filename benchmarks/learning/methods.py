@@ -14,6 +14,11 @@ _STRATEGY: TypeAdapter[LabStrategy] = TypeAdapter(LabStrategy)
 DEFAULT = "default"
 """Name of the product's own strategy in every table."""
 
+DARK = "our DER++"
+"""Name of DER++ with our defaults: stored logits are rehearsed as far as they were right."""
+
+AVERAGING = TrainerConfig().averaging
+
 
 def method(
     name: str,
@@ -31,12 +36,17 @@ def method(
     return Method(name=name, strategy=strategy, memory=kept, optimizer=optimizer)
 
 
-def default(optimizer: OptimizerConfig, *, samples: int, draw: int, **settings: Any) -> Method:
-    """Return the product's strategy with a reservoir of as many samples, judged as the product releases it."""
-    memory = MemoryConfig(samples=samples, draw=draw, draws=2, logits=True)
-    product = LearnerSettings.model_fields["strategy"].get_default(call_default_factory=True)
-    found = method(DEFAULT, "der", optimizer, memory=memory, **{**product.model_dump(exclude={"kind"}), **settings})
-    return found.model_copy(update={"averaging": TrainerConfig().averaging})
+def default(optimizer: OptimizerConfig, *, samples: int, draw: int) -> Method:
+    """Return the product's strategy with as many samples, judged as the product releases it."""
+    strategy = LearnerSettings.model_fields["strategy"].get_default(call_default_factory=True)
+    memory = memory_of(strategy.kind, samples=samples, draw=draw)
+    return Method(name=DEFAULT, strategy=strategy, memory=memory, optimizer=optimizer, averaging=AVERAGING)
+
+
+def dark(optimizer: OptimizerConfig, *, samples: int, draw: int, **settings: Any) -> Method:
+    """Return DER++ with our defaults, judged as the product releases."""
+    found = method(DARK, "der", optimizer, samples=samples, draw=draw, **settings)
+    return found.model_copy(update={"averaging": AVERAGING})
 
 
 def avalanche(name: str, strategy: str, optimizer: OptimizerConfig, **options: Any) -> Method:

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from benchmarks.learning.bars import above_all, above_published, beats, published
-from benchmarks.learning.methods import DEFAULT, default, method
+from benchmarks.learning.methods import DARK, DEFAULT, dark, default, method
 from benchmarks.learning.table import Table
 from learner.lab.networks import MlpConfig
 from learner.lab.settings import EvaluationConfig, Experiment, MemoryConfig, Method, OptimizerConfig, Schedule
 from learner.lab.streams import DigitsConfig
 from learner.strategies.generative import BrainInspiredReplayConfig
 
-_QUICK_BUZZEGA = ("joint", "fine-tuning", "replay 200", "DER++ 200", "SI", DEFAULT)
+_QUICK_BUZZEGA = ("joint", "fine-tuning", "replay 200", "DER++ 200", "SI", DEFAULT, DARK)
 _QUICK_SPLIT = ("none", "replay")
 
 
@@ -44,7 +44,10 @@ def buzzega(data: Path, change: str, *, quick: bool) -> Table:
                 f"DER++ {samples}", "der", sgd(0.2), memory=_dark(samples, 2), alpha=1.0, beta=0.5, only_right=False
             ),
         ]
-    methods.append(default(sgd(0.1), samples=200, draw=128, alpha=1.0, only_right=False))
+    methods += [
+        default(sgd(0.2), samples=200, draw=128),
+        dark(sgd(0.1), samples=200, draw=128, alpha=1.0, only_right=False),
+    ]
     kept = [m for m in methods if not quick or m.name in _QUICK_BUZZEGA]
     streams = {stream.name: change}
     return Table(
@@ -61,7 +64,8 @@ def buzzega(data: Path, change: str, *, quick: bool) -> Table:
         judges=(
             published("buzzega", streams, "buzzega-measured"),
             above_published("buzzega", streams, DEFAULT, "200"),
-            above_all(DEFAULT, [m.name for m in kept if m.name.endswith(" 200")]),
+            above_published("buzzega", streams, DARK, "200"),
+            above_all(DARK, [m.name for m in kept if m.name.endswith(" 200")]),
         ),
         text="The rotated stream depends on its 20 random angles: compare within it.",
     )

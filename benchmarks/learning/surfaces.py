@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.learning.bars import at_most, beats, near_joint, told_beside
-from benchmarks.learning.methods import DEFAULT, default, method, released
+from benchmarks.learning.methods import DEFAULT, dark, default, method, released
 from benchmarks.learning.table import Table
 from learner.lab.networks import SegmenterConfig
 from learner.lab.settings import (
@@ -34,6 +34,7 @@ def table(data: Path, stream: str, steps: int, *, quick: bool) -> Table:
         method("replay", "replay", ADAMW, samples=MEMORY, draw=BATCH),
         method("GEM with replay", "gem", ADAMW, memory=of_each),
         default(ADAMW, samples=MEMORY, draw=BATCH),
+        dark(ADAMW, samples=MEMORY, draw=BATCH),
     ]
     last = steps == STEPS[-1]
     kept = [m for m in methods if not quick or m.name in {"joint", "fine-tuning", "replay", DEFAULT}]

@@ -5,7 +5,6 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from learner.settings import HoldoutSettings, LearnerSettings
-from learner.strategies.der import DerConfig
 from learner.strategies.replay import ReplayConfig
 from schemas.settings import Section
 
@@ -26,7 +25,7 @@ def test_every_field_of_a_section_is_described() -> None:
 def test_what_is_not_set_has_a_default() -> None:
     settings = LearnerSettings()
     assert settings.holdout == HoldoutSettings(share=0.2, unit="weld", seed=0)
-    assert settings.strategy == DerConfig()
+    assert settings.strategy == ReplayConfig()
     assert settings.checkpoint.folder == Path(".weldstream/learner")
     assert settings.bootstrap.cache_dir is None
     assert settings.kafka.topic_prefix == "weldstream."

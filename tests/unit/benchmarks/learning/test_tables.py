@@ -194,6 +194,6 @@ def test_the_default_is_shown_beside_its_rivals(tmp_path: Path) -> None:
     ]
     write_results(figures, tmp_path / "learning.json")
     rows = [line.split(" | ") for line in page(tmp_path).splitlines() if line.startswith(("| digits: s", "| mnist: t"))]
-    shown = {row[0].removeprefix("| "): (row[1], row[4]) for row in rows if row[1].strip().replace(".", "").isdigit()}
+    shown = {row[0].removeprefix("| "): (row[1], row[5]) for row in rows if row[1].strip().replace(".", "").isdigit()}
     assert shown["digits: s, 5 domains"] == ("80.0", "70.0")
     assert shown["mnist: t"] == ("65.0", "60.0")
