@@ -24,7 +24,7 @@ domains at the end, in percent, on the same data with the same memory and the sa
 
 {table}
 Where classes are told apart, DER++ (Buzzega et al. 2020) is ahead, and a projection of the gradient (GEM), alone or
-with replay, is behind. DER++ is not the default all the same: a step passes twice as many old samples, and each label is
+with replay, is behind. DER++ is not the default all the same: a step passes twice as many old samples, and a label is
 answered once more before it is learned, for which all labels wait. Where no table of masks is shown below, none has
 been run to its end, and the choice rests on the digits and on what labels wait for. A site that may not store scans
 sets `memory.store` to `process` and chooses a strategy that needs none.
