@@ -64,7 +64,7 @@ def _rows(figures: Sequence[Figure]) -> Iterator[list[str]]:
     for name, value in averages.items():
         stream, _, method = name.rpartition(", ")
         if method == DEFAULT:
-            found = (
-                averages.get(f"{stream}, {rival}", averages.get(f"{stream}, {rival}{_WITH_200}")) for rival in _RIVALS
-            )
-            yield [stream, f"{value:.1f}", *("" if rival is None else f"{rival:.1f}" for rival in found)]
+            names = ((f"{stream}, {rival}", f"{stream}, {rival}{_WITH_200}") for rival in _RIVALS)
+            found = [averages.get(plain, averages.get(sized)) for plain, sized in names]
+            if any(rival is not None for rival in found):
+                yield [stream, f"{value:.1f}", *("" if rival is None else f"{rival:.1f}" for rival in found)]

@@ -191,9 +191,11 @@ def test_the_default_is_shown_beside_its_rivals(tmp_path: Path) -> None:
         measured("digits: s, 5 domains, default, forgetting", 3.0, "%", "so"),
         measured("mnist: t, replay 200", 60.0, "%", "so"),
         measured("mnist: t, default", 65.0, "%", "so"),
+        measured("mnist: alone, default", 64.0, "%", "so"),
     ]
     write_results(figures, tmp_path / "learning.json")
     rows = [line.split(" | ") for line in page(tmp_path).splitlines() if line.startswith(("| digits: s", "| mnist: t"))]
     shown = {row[0].removeprefix("| "): (row[1], row[5]) for row in rows if row[1].strip().replace(".", "").isdigit()}
     assert shown["digits: s, 5 domains"] == ("80.0", "70.0")
     assert shown["mnist: t"] == ("65.0", "60.0")
+    assert "mnist: alone" not in shown
