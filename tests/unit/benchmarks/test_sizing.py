@@ -53,8 +53,7 @@ def test_network_carries_all_that_is_written_and_its_copies() -> None:
 def test_the_learner_rehearses_all_past_domains_at_each_step() -> None:
     training = TrainingSettings()
     steps = training.steps_per_label + training.idle_steps_per_label
-    draws = 2  # of DER++, the default
-    samples = training.batch_size + 3 * draws * training.replay_per_domain
+    samples = training.batch_size + 3 * training.replay_per_domain
     assert found().learner_cores == pytest.approx(steps * samples * 0.06)
     assert found(domains=1).learner_cores == pytest.approx(steps * training.batch_size * 0.06)
 
