@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.classes import ClassTable
 from schemas.events import GateVerdict, ScoreComparison
-from stream.scoring import Confusion
+from stream.scoring import Confusion, pooled
 
 GOLDEN, NEWEST, PAST = "golden", "newest", "past"
 """The three evaluation sets: fixed, the newest labels held out, the held-out share of every past domain."""
@@ -144,8 +144,7 @@ Score: TypeAlias = Callable[[Confusion], float]
 
 
 def _pool(pairs: Sequence[_Pair], side: int) -> Confusion:
-    first, *others = (pair[side] for pair in pairs)
-    return sum(others, start=first)
+    return pooled(pair[side] for pair in pairs)
 
 
 def _drop_without_worst(pairs: Sequence[_Pair], score: Score) -> float:

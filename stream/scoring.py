@@ -1,5 +1,6 @@
 """Confusion counts that add up, and the scores made of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -92,6 +93,12 @@ class Confusion:
     def foreground_dice(self) -> float:
         """Dice of "any defect" against none, whatever the class."""
         return float(_dice(self.counts[1:, 1:].sum(), self.counts[:, 1:].sum(), self.counts[1:].sum()))
+
+
+def pooled(counts: Iterable[Confusion]) -> Confusion:
+    """Return the counts of all frames of at least one."""
+    first, *others = counts
+    return sum(others, start=first)
 
 
 def _dice(both: NDArray[np.int64], judged: NDArray[np.int64], true: NDArray[np.int64]) -> NDArray[np.float64]:

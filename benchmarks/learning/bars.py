@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure, measured
-from benchmarks.learning.table import Book, Judge, Table
+from benchmarks.learning.table import Book, Judge, Scores, Table
 
 PUBLISHED: Mapping[str, Any] = json.loads(Path(__file__).with_name("published.json").read_text("utf-8"))
 """Published and measured averages in percent, by table, stream and method."""
@@ -73,19 +73,26 @@ def above_all(method: str, others: Sequence[str]) -> Judge:
     def judge(book: Book) -> Sequence[Figure]:
         figures = []
         for stream in book.streams:
-            own = book.of(method, stream)
-            rivals = {name: found.mean for name in others if (found := book.of(name, stream)) is not None}
+            own, rivals = book.of(method, stream), known(book, others, stream)
             if own is None or not rivals:
                 continue
-            best = max(rivals, key=lambda name: rivals[name])
-            how = (
-                f"{own.mean:.1f} less {rivals[best]:.1f} of {best}, the best of {', '.join(rivals)} on the same stream"
-            )
-            name = f"{stream}, {method} over all with as much memory"
-            figures.append(measured(name, own.mean - rivals[best], "points", how, at_least=0))
+            name, theirs = best_of(rivals)
+            how = f"{own.mean:.1f} less {theirs.mean:.1f} of {name}, the best of {', '.join(rivals)} on the same stream"
+            title = f"{stream}, {method} over all with as much memory"
+            figures.append(measured(title, own.mean - theirs.mean, "points", how, at_least=0))
         return figures
 
     return judge
+
+
+def known(book: Book, methods: Sequence[str], stream: str) -> dict[str, Scores]:
+    """Return the averages of those methods that were run on a stream."""
+    return {name: found for name in methods if (found := book.of(name, stream)) is not None}
+
+
+def best_of(scores: Mapping[str, Scores]) -> tuple[str, Scores]:
+    """Return the name and the scores of the best of at least one."""
+    return max(scores.items(), key=lambda item: item[1].mean)
 
 
 def against(pairs: Mapping[str, str]) -> Judge:
@@ -136,12 +143,10 @@ def beats(method: str, others: Sequence[str]) -> Judge:
     def judge(book: Book) -> Sequence[Figure]:
         figures = []
         for stream in book.streams:
-            own = book.of(method, stream)
-            rivals = {name: found for name in others if (found := book.of(name, stream)) is not None}
+            own, rivals = book.of(method, stream), known(book, others, stream)
             if own is None or not rivals:
                 continue
-            best = max(rivals, key=lambda name: rivals[name].mean)
-            theirs = rivals[best]
+            best, theirs = best_of(rivals)
             gap = own.mean - own.known_error - theirs.mean - theirs.known_error
             how = (
                 f"{own.mean:.1f} ± {own.known_error:.1f} less {best}'s {theirs.mean:.1f} ± {theirs.known_error:.1f}, "

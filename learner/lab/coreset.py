@@ -76,7 +76,7 @@ def by_what_it_shows(model: nn.Module, stream: Stream) -> Describe:
     """Return what places masks as the learner's memory does, and classes by their images."""
     if not stream.masks:
         return lambda batch: batch.images.flatten(1).numpy()
-    embed = FrozenEmbedder(copy.deepcopy(model).get_submodule("net.encoder"), seed=0)
+    embed = FrozenEmbedder(copy.deepcopy(model.get_submodule("net.encoder")), seed=0)
     return lambda batch: np.stack(
         [embed.place(image, mask > 0) for image, mask in zip(batch.images, batch.targets, strict=True)]
     )

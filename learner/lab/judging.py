@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from learner.lab.calls import Calls
 from learner.lab.streams import Domain, Samples, Stream
 from learner.losses import ClassLoss
-from stream.scoring import Confusion
+from stream.scoring import Confusion, pooled
 
 _BATCH = {False: 2000, True: 16}
 """Samples judged at once: of classes, of masks."""
@@ -44,8 +44,7 @@ class Judged:
     @property
     def pooled(self) -> Confusion:
         """Counts of all samples."""
-        first, *others = self.counts
-        return sum(others, start=first)
+        return pooled(self.counts)
 
 
 @torch.inference_mode()

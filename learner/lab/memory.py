@@ -36,7 +36,7 @@ class LabMemory:
     ) -> None:
         self._config = config
         self._describe = describe
-        self._coreset = Coreset(config.samples)
+        self._coreset = None if describe is None else Coreset(config.samples)
         self._rng = rng
         self._share = max(1, config.samples // domains)
         self._slots: list[tuple[int, int]] = []  # domain and class of what lies in each slot
@@ -66,7 +66,7 @@ class LabMemory:
             slot = self._admit(domain, label, point)
             if slot is None:
                 continue
-            if point is not None:
+            if self._coreset is not None and point is not None:
                 self._coreset.put(slot, point)
             if slot == len(self._slots):
                 self._slots.append((domain, label))
@@ -117,8 +117,9 @@ class LabMemory:
             case "domain_balanced":
                 return self._balanced(domain, [own for own, _ in self._slots])
             case "diverse" | "diverse_gradients":
+                assert self._coreset is not None
                 assert point is not None
-                return self._diverse(domain, point)
+                return self._diverse(self._coreset, domain, point)
 
     def _reservoir(self) -> int | None:
         seen = self._seen[0]
@@ -151,7 +152,7 @@ class LabMemory:
             own = [slot for slot, other in enumerate(kept) if other == victim]
         return own[int(self._rng.integers(len(own)))]
 
-    def _diverse(self, domain: int, point: Points) -> int | None:
+    def _diverse(self, coreset: Coreset, domain: int, point: Points) -> int | None:
         """Fill up; then the most redundant sample of a domain with the most goes, be it the newcomer."""
         if len(self._slots) < self._config.samples:
             return len(self._slots)
@@ -159,7 +160,7 @@ class LabMemory:
         most = max(counts.values())
         largest = domain if counts[domain] == most else min(own for own, count in counts.items() if count == most)
         slots = [slot for slot, (own, _) in enumerate(self._slots) if own == largest]
-        return self._coreset.most_redundant(slots, point) if largest == domain else self._coreset.nearest(slots)
+        return coreset.most_redundant(slots, point) if largest == domain else coreset.nearest(slots)
 
     def _by_domain(self, names: Mapping[int, str]) -> dict[int, list[int]]:
         found: dict[int, list[int]] = {}

@@ -57,10 +57,11 @@ def run(
         contestant = OwnContestant(job, stream, model, np.random.default_rng(memory))
     panel = None
     if (who := job.method.panel) is not None:
+        # Here and not in the settings: a search takes the releases away from a job that had some.
+        if who.compared and job.releases is None:
+            msg = f"{job.method.name!r} compares inspectors by what is served: set releases"
+            raise ValueError(msg)
         panel = Panel(who, stream, np.random.default_rng(labels))
-    if who is not None and who.compared and job.releases is None:
-        msg = f"{job.method.name!r} compares inspectors by what is served: set releases"
-        raise ValueError(msg)
     course = Course(job, stream, model, torch.Generator().manual_seed(order), panel, log, on_step)
     diverged = None
     try:

@@ -12,7 +12,7 @@ from learner.lab.settings import ReleaseConfig
 from learner.lab.streams import Stream
 from learner.release_gate import NEWEST, PAST, ReleaseGate, SetScores
 from schemas.classes import ClassTable, DefectClass
-from stream.scoring import Confusion
+from stream.scoring import Confusion, pooled
 
 
 class Server:
@@ -98,7 +98,10 @@ class Server:
     def _debts_with(self, counts: Mapping[int, Sequence[Confusion]]) -> dict[int, float]:
         """Return how far each domain would be under the best ever released, on validation samples."""
         return {
-            i: max(0.0, self._debts.get(i, 0.0) + dice(self._serving_counts[i]) - dice(own))
+            i: max(
+                0.0,
+                self._debts.get(i, 0.0) + pooled(self._serving_counts[i]).foreground_dice - pooled(own).foreground_dice,
+            )
             for i, own in counts.items()
             if i in self._serving_counts
         }
@@ -123,9 +126,3 @@ class Server:
         named = {i: self._stream.domains[i].name for i in counts}
         past = {named[i]: counts[i] for i in counts if i != domain}
         return {NEWEST: {named[domain]: counts[domain]}, **({PAST: past} if past else {})}
-
-
-def dice(counts: Sequence[Confusion]) -> float:
-    """Return the Dice of defect pixels over frames."""
-    first, *others = counts
-    return sum(others, start=first).foreground_dice
